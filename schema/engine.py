@@ -1,0 +1,108 @@
+"""Engines and the three ways to use them: one engine step, one HTTP write, one consistent read."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlmodel import Session
+
+from schema.tables.base import SCHEMA
+from schema.types import micros_of
+
+BUSY_TIMEOUT_S = 10.0
+READ_ONLY = "tallybook_read"
+
+
+def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = 3) -> Engine:
+    """An engine for Postgres or SQLite.
+
+    Args:
+        url: ``postgres://``, ``postgresql://`` (both are taken as psycopg 3) or ``sqlite:///``.
+        now: The clock of an SQLite database, which has none of its own; Postgres uses its server's.
+        pool_size: Connections kept, opened on first use.
+
+    Raises:
+        ValueError: The URL is of another database.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, now)
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        # Behind a transaction pooler a prepared statement belongs to somebody else's connection.
+        connect_args={"prepare_threshold": None},
+    )
+
+
+def _parse(url: str) -> URL:
+    """The URL with our driver named."""
+    parsed = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
+    if parsed.get_backend_name() not in {"postgresql", "sqlite"}:
+        message = f"DATABASE_URL must start with postgresql:// or sqlite:///, not {parsed.drivername}://"
+        raise ValueError(message)
+    return parsed
+
+
+def _sqlite(url: URL, now: Callable[[], datetime]) -> Engine:
+    """SQLite in WAL mode where every write begins with BEGIN IMMEDIATE."""
+    in_memory = url.database in {None, "", ":memory:"}
+    engine = create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_S},
+        execution_options={"schema_translate_map": {SCHEMA: None}},
+        **({"poolclass": StaticPool} if in_memory else {}),
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own object
+        connection.isolation_level = None
+        connection.create_function("tallybook_now", 0, lambda: micros_of(now()))
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # BEGIN, read, then write fails "database is locked" at once, whatever the timeout.
+        reads = connection.get_execution_options().get(READ_ONLY)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def autocommit(engine: Engine) -> Iterator[Connection]:
+    """A connection for one engine step.
+
+    On Postgres every statement commits by itself and no transaction is ever open while we wait for the network; on
+    SQLite the step is one BEGIN IMMEDIATE transaction.
+    """
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as connection:
+            yield connection
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for reads only, which never takes SQLite's write lock."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+            yield connection
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@contextmanager
+def session_scope(engine: Engine) -> Iterator[Session]:
+    """A session for one HTTP write: commits at the end, rolls back on any error."""
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session

@@ -1,0 +1,170 @@
+"""Every error of the product, in one tree.
+
+    TallybookError
+    ├── ConfigError                  a setting is missing or wrong
+    ├── InvalidInputError            what a caller sent cannot be used
+    ├── NotFoundError                no such thing for this owner
+    ├── DeadlineExceededError        the box closed while we waited
+    ├── StorageError                 the database refused or went away
+    ├── LeaseLostError               another run owns the stream now
+    └── SourceError                  a provider's answer, by class
+        ├── SourceRateLimitedError   asked us to wait; burns no attempt
+        ├── SourceUnavailableError   5xx, timeout, cut answer
+        ├── SourceNotReadyError      the provider has not processed the range yet
+        ├── SourcePayloadError       an answer of a shape we refuse to guess about
+        ├── SourceDeniedError        bad or missing key
+        ├── SourceUnsupportedError   this provider does not serve this chain on this plan
+        ├── BlockTooLargeError       one block holds more rows than any window shows
+        └── HistoryChangedError      a settled block came back different
+
+``code`` is stable: clients and alerts match on it. ``retryable`` says whether waiting can help, ``fix`` what a
+person can do.
+"""
+
+from typing import ClassVar
+
+
+class TallybookError(Exception):
+    """Root of the tree; carries a stable code and a sentence for a person."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+    fix: ClassVar[str] = ""
+
+    def __init__(self, detail: str, *, fix: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.how_to_fix = self.fix if fix is None else fix
+
+
+class ConfigError(TallybookError):
+    """A setting is missing or wrong; the message names the variable and the fix."""
+
+    code = "config"
+
+
+class InvalidInputError(TallybookError):
+    """What a caller sent cannot be used."""
+
+    code = "invalid_input"
+
+
+class InvalidAddressError(InvalidInputError):
+    """An address that cannot be, or is unlikely to be, what its owner meant."""
+
+    code = "invalid_address"
+
+
+class InvalidCursorError(InvalidInputError):
+    """A paging cursor that this service did not hand out."""
+
+    code = "invalid_cursor"
+
+
+class NotFoundError(TallybookError):
+    """No such thing for this owner."""
+
+    code = "not_found"
+
+
+class UnauthorizedError(TallybookError):
+    """The call carries no valid token."""
+
+    code = "unauthorized"
+
+
+class DeadlineExceededError(TallybookError):
+    """The box closed while we waited."""
+
+    code = "deadline"
+    retryable = True
+
+
+class StorageError(TallybookError):
+    """The database refused or went away; nothing was half-written."""
+
+    code = "storage"
+    retryable = True
+
+
+class LeaseLostError(TallybookError):
+    """Another run owns the stream now; whatever we hold is stale."""
+
+    code = "lease_lost"
+    retryable = True
+
+
+class SourceError(TallybookError):
+    """A provider's answer that is not data."""
+
+    code = "source"
+
+    def __init__(self, source: str, detail: str, *, fix: str | None = None) -> None:
+        super().__init__(f"{source}: {detail}", fix=fix)
+        self.source = source
+
+
+class SourceRateLimitedError(SourceError):
+    """The provider asked us to slow down."""
+
+    code = "source_rate_limited"
+    retryable = True
+
+    def __init__(self, source: str, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(source, f"{detail}; retry in {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s
+
+
+class SourceUnavailableError(SourceError):
+    """The provider failed or did not answer in time."""
+
+    code = "source_unavailable"
+    retryable = True
+
+
+class SourceNotReadyError(SourceError):
+    """The provider has not processed this block range yet."""
+
+    code = "source_not_ready"
+    retryable = True
+
+
+class SourcePayloadError(SourceError):
+    """An answer of a shape, or with a contradiction, that we refuse to guess about."""
+
+    code = "source_payload"
+    retryable = True
+    fix = "If it lasts, the provider changed its answers: report it, or choose another source."
+
+
+class SourceDeniedError(SourceError):
+    """The provider refused our key."""
+
+    code = "source_denied"
+    fix = "Set or renew the API key of this source, then start the sync again."
+
+
+class SourceUnsupportedError(SourceError):
+    """The provider does not serve this chain, or not on this plan."""
+
+    code = "source_unsupported"
+    fix = "Choose another source for this chain, or a plan that covers it."
+
+
+class BlockTooLargeError(SourceError):
+    """One block holds more rows of this address than any window of the provider shows."""
+
+    code = "block_too_large"
+    fix = "Choose a source with a larger window for this chain."
+
+
+class HistoryChangedError(SourceError):
+    """A settled block came back different although the chain did not reorganise."""
+
+    code = "history_changed"
+    fix = "Compare the block with an explorer; replay the stream to read it again, or choose another source."
+
+
+def fault_of(error: TallybookError) -> tuple[str, str, str]:
+    """The (code, detail, fix) triple that is stored with a stream and shown to its owner."""
+    return error.code, error.detail, error.how_to_fix

@@ -1,0 +1,123 @@
+"""All that the engine knows of the world.
+
+A test can step, freeze and crash the engine at each of these; the product gives it the real ones.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from schema.engine import autocommit
+from shared.clock import Clock, Deadline, SystemClock
+from shared.errors import StorageError
+from shared.gate import Pacer, RateGate
+from shared.http import Http
+from shared.queue.base import Queue
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+__all__ = [
+    "Clock",
+    "Deadline",
+    "Handle",
+    "Http",
+    "Pacer",
+    "Queue",
+    "RateGate",
+    "Rng",
+    "Seams",
+    "Spawn",
+    "SqlUnit",
+    "SystemClock",
+    "Threads",
+    "UnitOfWork",
+]
+
+
+class UnitOfWork(Protocol):
+    """One step against the ledger: happens whole or not at all."""
+
+    def run(self, label: str, step: Callable[[Connection], T]) -> T:
+        """Run ``step`` on a connection of its own. ``label`` names it in traces.
+
+        Raises:
+            StorageError: The database refused or went away. Whether the step happened may be unknown: read again.
+        """
+        ...
+
+
+class Handle(Protocol[T_co]):
+    """Something under way."""
+
+    def result(self) -> T_co:
+        """Wait for it; raises what it raised."""
+        ...
+
+
+class Spawn(Protocol):
+    """The overlap of fetch and write, never a bare thread."""
+
+    def start(self, work: Callable[[], T]) -> Handle[T]:
+        """Begin ``work`` beside the caller."""
+        ...
+
+
+class Rng(Protocol):
+    """Chance, for jitter."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """The bundle that the engine is given."""
+
+    clock: Clock
+    unit: UnitOfWork
+    queue: Queue
+    gate: RateGate
+    rng: Rng
+    spawn: Spawn
+
+
+class SqlUnit:
+    """Steps on a pooled connection: one statement on Postgres, one transaction on SQLite."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self, label: str, step: Callable[[Connection], T]) -> T:
+        """See ``UnitOfWork.run``."""
+        try:
+            with autocommit(self._engine) as connection:
+                return step(connection)
+        except DBAPIError as exc:
+            message = f"the database failed at step {label}: {_first_line(exc)}"
+            raise StorageError(message) from exc
+
+
+class Threads:
+    """Spawns on a small pool of threads of its own."""
+
+    def __init__(self, size: int) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix="tallybook-fetch")
+
+    def start(self, work: Callable[[], T]) -> Handle[T]:
+        """See ``Spawn.start``."""
+        return self._pool.submit(work)
+
+    def close(self) -> None:
+        """Stop taking work; what is under way ends by its own deadline."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _first_line(exc: DBAPIError) -> str:
+    """The driver's own sentence, without the statement and its parameters."""
+    return str(exc.orig).strip().split("\n", maxsplit=1)[0]

@@ -1,0 +1,69 @@
+"""The only reader of the environment."""
+
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import ConfigError
+
+
+class SourceOptions(BaseModel):
+    """What an operator may say of one provider: ``SOURCE__ETHERSCAN__API_KEY`` and so on."""
+
+    model_config = {"extra": "forbid", "frozen": True}
+
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    calls_per_s: float | None = Field(default=None, gt=0)
+    page_rows: int | None = Field(default=None, ge=1, le=10_000)
+    fetch_ahead: int | None = Field(default=None, ge=1, le=8)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    database_url: SecretStr | None = Field(default=None, description="Default: SQLite in the user's data folder.")
+    api_prefix: str = "/api"
+    api_token: SecretStr | None = Field(default=None, description="Bearer token of the owner; unset: loopback only.")
+    lease_s: float = Field(default=30.0, gt=0.5, description="How long a dead run can hold a stream.")
+    run_budget_s: float = Field(default=10.0, gt=0, description="The box of one run where the platform tells none.")
+    reserve_s: float = Field(default=0.5, ge=0, description="Kept free at the end of a box.")
+    refresh_s: float = Field(default=300.0, ge=0, description="An up-to-date stream is due again after this.")
+    max_attempts: int = Field(default=8, ge=1, description="Failures in a row before a stream is dead.")
+    fetch_ahead: int = Field(default=2, ge=1, le=8, description="Pages of one window in flight.")
+    rest_days: float = Field(default=30.0, ge=0, description="Streams without a wallet are kept this long.")
+    run_keep_days: float = Field(default=14.0, ge=0, description="Rows of the run table are kept this long.")
+    log_level: str = "INFO"
+    source: dict[str, SourceOptions] = Field(default_factory=dict)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> "Settings":  # noqa: ANN401 - any field
+        """Read the environment.
+
+        Raises:
+            ConfigError: A variable has a value that cannot be used; names it.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            variable = "__".join(str(part) for part in first["loc"]).upper()
+            message = f"{variable}: {first['msg']}"
+            raise ConfigError(message, fix=f"Correct or unset {variable}.") from None
+
+    def resolved_database_url(self) -> str:
+        """The database in use; makes the folder of the default one."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        folder = Path(user_data_path("tallybook", appauthor=False))
+        folder.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{folder / 'tallybook.db'}"
+
+    def options_of(self, source: str) -> SourceOptions:
+        """What was said of one provider."""
+        return self.source.get(source, SourceOptions())
