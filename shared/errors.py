@@ -9,7 +9,8 @@
     ├── LeaseLostError               another run owns the stream now
     └── SourceError                  a provider's answer, by class
         ├── SourceRateLimitedError   asked us to wait; burns no attempt
-        ├── SourceUnavailableError   5xx, timeout, cut answer
+        ├── SourceUnavailableError   5xx, cut answer, no connection
+        │   └── SourceTimeoutError   no answer in the time given
         ├── SourceNotReadyError      the provider has not processed the range yet
         ├── SourcePayloadError       an answer of a shape we refuse to guess about
         ├── SourceDeniedError        bad or missing key
@@ -120,6 +121,12 @@ class SourceUnavailableError(SourceError):
 
     code = "source_unavailable"
     retryable = True
+
+
+class SourceTimeoutError(SourceUnavailableError):
+    """The provider did not answer in the time given; a smaller page may."""
+
+    code = "source_timeout"
 
 
 class SourceNotReadyError(SourceError):

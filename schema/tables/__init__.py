@@ -7,7 +7,6 @@ from schema.tables.base import METADATA, SCHEMA, Table
 from schema.tables.movement import Movement
 from schema.tables.run import Run
 from schema.tables.stream import Stream
-from schema.tables.switch import Switch
 from schema.tables.sync_job import SyncJob
 from schema.tables.wallet import Wallet
 
@@ -20,7 +19,6 @@ __all__ = [
     "Movement",
     "Run",
     "Stream",
-    "Switch",
     "SyncJob",
     "Table",
     "Wallet",

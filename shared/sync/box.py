@@ -1,0 +1,32 @@
+"""The time a platform gives one invocation, and whether the next page still fits into it."""
+
+from collections import deque
+
+from shared.clock import Clock, Deadline
+
+REMEMBERED = 20
+MARGIN = 1.25
+
+
+class Box:
+    """A deadline less a reserve, with a moving estimate of what one page takes."""
+
+    def __init__(self, clock: Clock, deadline: Deadline, *, reserve_s: float, first_guess_s: float = 0.0) -> None:
+        self.deadline = Deadline(deadline.at - reserve_s, clock.monotonic)
+        self.length_s = self.deadline.remaining_s()
+        self._pages_s: deque[float] = deque([first_guess_s] if first_guess_s else [], maxlen=REMEMBERED)
+
+    def fits_page(self) -> bool:
+        """Whether a page that starts now is expected to end in time. A box always gets one try."""
+        return self.deadline.remaining_s() > self.page_s() * MARGIN
+
+    def page_s(self) -> float:
+        """What a slow page takes: the slowest of the last ones but one in ten."""
+        if not self._pages_s:
+            return 0.0
+        slowest_first = sorted(self._pages_s, reverse=True)
+        return slowest_first[len(slowest_first) // 10]
+
+    def took(self, seconds: float) -> None:
+        """A page took this long, from its request to its commit."""
+        self._pages_s.append(seconds)

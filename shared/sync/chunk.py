@@ -1,0 +1,353 @@
+"""One leased turn of one stream inside a run: open the pass, walk its pages, close."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+
+from schema.queries import asset_ids, page, stream
+from schema.queries.asset_ids import AssetRow, Key
+from schema.queries.page import MovementRow, PageOutcome, PageWrite
+from schema.queries.stream import Lease, RunRow
+from schema.types import StreamKind
+from shared.errors import (
+    DeadlineExceededError,
+    HistoryChangedError,
+    LeaseLostError,
+    SourceNotReadyError,
+    SourceTimeoutError,
+    SourceUnsupportedError,
+    StorageError,
+    TallybookError,
+)
+from shared.seams import Handle, Seams
+from shared.settings import Settings
+from shared.sources import registry
+from shared.sources.base import Answer, AssetRef, FeedRef, RangeQuery, Row, TokenInfo
+from shared.sync import anchors
+from shared.sync.anchors import Anchor
+from shared.sync.box import Box
+from shared.sync.ending import Ending, Endings
+from shared.sync.pages import Cut, Walk
+from shared.sync.position import positions
+from shared.sync.reader import Reader
+
+REGROW_AFTER_PAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReport:
+    """What one chunk did. ``outcome`` is done, unfinished, rewound, snoozed, stopped, dead or lost."""
+
+    stream_id: int
+    outcome: str
+    state: str | None
+    due_in_s: float
+    pages: int
+    inserted: int
+    deleted: int
+    seconds: float
+    error: tuple[str, str, str] | None
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What was done so far."""
+
+    to_block: int
+    pages: int = 0
+    inserted: int = 0
+    deleted: int = 0
+    assets: dict[Key, int] = field(default_factory=dict)
+
+
+class Chunk:
+    """Works one lease until its stream is done, the box is over, or something stops it."""
+
+    def __init__(self, seams: Seams, reader: Reader, settings: Settings, lease: Lease, box: Box) -> None:
+        self._seams = seams
+        self._reader = reader
+        self._settings = settings
+        self._lease = lease
+        self._box = box
+        self._started_at = seams.clock.monotonic()
+        self._had_a_fair_share = box.deadline.remaining_s() >= box.length_s / 2
+        self._limits = reader.limits(lease.provider, lease.chain_id)
+        self._page_rows = min(lease.page_rows or self._limits.page_rows, self._limits.page_rows)
+        self._pass_head = lease.pass_head
+        self._anchors = anchors.parse(lease.anchors)
+        self._anchors_changed = False
+        self._done = _Progress(to_block=lease.next_block - 1)
+
+    def run(self) -> ChunkReport:
+        """Do the turn and close it. Errors of providers end in the stream's row, never in an exception.
+
+        Raises:
+            StorageError: The database is gone; the lease ends by itself.
+        """
+        try:
+            ending = self._read()
+        except LeaseLostError as exc:
+            return self._report("lost", None, 0.0, exc)
+        except StorageError:
+            raise
+        except TallybookError as exc:
+            ending = self._failed(exc)
+        return self._close(ending)
+
+    def _read(self) -> Ending:
+        """Open or go on with the pass, then assert page after page."""
+        wait = self._box.deadline.within(self._settings.lease_s / 2)
+        lease, reader = self._lease, self._reader
+        shared = anchors.fork(
+            self._anchors, lambda block: reader.block_hash(lease.provider, lease.chain_id, block, wait)
+        )
+        if shared is not None:
+            return self._rewound(shared)
+        if self._pass_head is None:
+            self._open_pass()
+        assert self._pass_head is not None  # noqa: S101 - for the type checker
+        walk = Walk(
+            lease.provider,
+            lease.next_block,
+            self._pass_head,
+            page_rows=self._page_rows,
+            window_rows=self._limits.window_rows,
+        )
+        self._walk(walk)
+        if walk.done:
+            return self._endings().up_to_date(self._regrown())
+        moved = self._done.pages > 0
+        return self._endings().unfinished(self._pass_head if moved else lease.pass_head, self._regrown(), moved=moved)
+
+    def _open_pass(self) -> None:
+        """Pin the head, and fetch the anchor before the pages that it vouches for."""
+        lease = self._lease
+        wait = self._box.deadline.within(self._settings.lease_s / 2)
+        head = self._reader.head(lease.provider, lease.chain_id, wait)
+        if head < lease.settled_block:
+            detail = f"its newest block is {head}, but block {lease.settled_block} was settled"
+            raise SourceNotReadyError(lease.provider, detail)
+        self._pass_head = head
+        settle_to = self._settle_to()
+        if settle_to > lease.settled_block:
+            found = self._reader.block_hash(lease.provider, lease.chain_id, settle_to, wait)
+            if found is not None:
+                self._anchors = anchors.added(self._anchors, Anchor(settle_to, found))
+                self._anchors_changed = True
+
+    def _settle_to(self) -> int:
+        """The last block of this pass that can no longer change."""
+        assert self._pass_head is not None  # noqa: S101 - for the type checker
+        depth = max(registry.chain_info(self._lease.chain_id).settle_depth, self._limits.index_lag_blocks)
+        return self._pass_head - depth
+
+    def _walk(self, walk: Walk) -> None:
+        """The page loop: the next fetch is under way while a page is written."""
+        flight = _Flight(self._start_fetch)
+        began = self._seams.clock.monotonic()
+        while not walk.done:
+            flight.keep(walk.upcoming(self._ahead()), self._box.fits_page)
+            answer = flight.land()
+            if answer is None:
+                return
+            cut = walk.feed(answer.rows)
+            # Asked for before the write, so that both happen at once.
+            flight.keep(walk.upcoming(self._ahead()), self._box.fits_page)
+            if cut is not None:
+                self._write(cut, answer)
+            now = self._seams.clock.monotonic()
+            self._box.took(now - began)
+            began = now
+
+    def _ahead(self) -> int:
+        """Pages of one window in flight."""
+        return registry.fetch_ahead(self._lease.provider, self._settings)
+
+    def _start_fetch(self, query: RangeQuery) -> Handle[Answer]:
+        lease = self._lease
+        feed = FeedRef(lease.chain_id, lease.account, StreamKind(lease.kind))
+        wait = self._box.deadline.within(self._settings.lease_s / 2)
+        return self._seams.spawn.start(lambda: self._reader.fetch(lease.provider, feed, query, wait))
+
+    def _write(self, cut: Cut, answer: Answer) -> None:
+        """Assert one range of complete blocks."""
+        lease = self._lease
+        assert self._pass_head is not None  # noqa: S101 - for the type checker
+        write = PageWrite(
+            stream_id=lease.stream_id,
+            token=lease.token,
+            lo=cut.lo,
+            next_block=cut.hi + 1,
+            settle_to=self._settle_to(),
+            pass_head=self._pass_head,
+            lease_s=self._settings.lease_s,
+            anchors=self._anchors_to_store(cut),
+            rows=self._movements(cut, answer),
+        )
+        outcome = self._apply(write)
+        self._done.pages += 1
+        self._done.inserted += outcome.inserted
+        self._done.deleted += outcome.deleted
+        self._done.to_block = cut.hi
+
+    def _anchors_to_store(self, cut: Cut) -> str | None:
+        """The anchor list if it is news. A row's own block hash serves where the provider tells none."""
+        if not self._anchors_changed and self._done.pages == 0:
+            known = [row for row in cut.rows if row.block_hash is not None and row.block <= self._settle_to()]
+            if known and known[-1].block > self._lease.settled_block and known[-1].block_hash is not None:
+                self._anchors = anchors.added(self._anchors, Anchor(known[-1].block, known[-1].block_hash))
+                self._anchors_changed = True
+        if not self._anchors_changed:
+            return None
+        return anchors.dump(self._anchors)
+
+    def _apply(self, write: PageWrite) -> PageOutcome:
+        """Write a page and find out what became of it."""
+        lease = self._lease
+        try:
+            outcome = self._seams.unit.run("page", lambda connection: page.write_page(connection, write))
+        except StorageError:
+            # The answer was lost, not necessarily the page: read what became of it.
+            outcome = page.NOTHING
+        if outcome.applied:
+            return outcome
+        if outcome.contradicted:
+            detail = f"{outcome.contradicted} movements in or before settled block {write.lo} came back different"
+            raise HistoryChangedError(lease.provider, detail)
+        now = self._seams.unit.run("standing", lambda connection: stream.standing(connection, lease.stream_id))
+        if now is None or now.token != lease.token:
+            message = f"stream {lease.stream_id} was taken over by another run"
+            raise LeaseLostError(message)
+        if now.next_block == write.next_block:
+            return outcome
+        if now.next_block != write.lo:
+            message = f"stream {lease.stream_id} stands at block {now.next_block}, not at {write.lo}"
+            raise LeaseLostError(message)
+        return self._seams.unit.run("page again", lambda connection: page.write_page(connection, write))
+
+    def _movements(self, cut: Cut, answer: Answer) -> list[MovementRow]:
+        """Rows of complete blocks as ledger rows, with their places and asset ids."""
+        self._learn_assets(cut.rows, answer.tokens)
+        ids = self._done.assets
+        found = []
+        for block, rows in groupby(cut.rows, key=attrgetter("block")):
+            in_block = list(rows)
+            at_s = in_block[0].at_s
+            drafts = [draft for row in in_block for draft in row.drafts]
+            for pos, draft in positions(self._lease.provider, block, drafts):
+                found.append(
+                    MovementRow(
+                        block, pos, at_s, ids[draft.asset], int(draft.kind), draft.tx_hash, draft.counterparty, draft.amount
+                    )
+                )
+        return found
+
+    def _learn_assets(self, rows: Sequence[Row], tokens: dict[AssetRef, TokenInfo]) -> None:
+        """Make sure that every asset of these rows has an id."""
+        known = self._done.assets
+        unknown = {draft.asset for row in rows for draft in row.drafts} - known.keys()
+        if not unknown:
+            return
+        wanted: dict[Key, AssetRow] = {asset: _asset_row(self._lease.kind, tokens.get(asset)) for asset in unknown}
+        chain_id = self._lease.chain_id
+        known |= self._seams.unit.run(
+            "assets", lambda connection: asset_ids.asset_ids(connection, chain_id, wanted)
+        )
+
+    def _rewound(self, shared: list[Anchor]) -> Ending:
+        """Go back to the newest block that the chain still shares with what was read."""
+        self._reader.forget(self._lease.provider, self._lease.chain_id)
+        block = min(shared[-1].block, self._lease.settled_block) if shared else -1
+        return self._endings().rewound(block, anchors.dump(shared))
+
+    def _failed(self, error: TallybookError) -> Ending:
+        """What an error means for the stream."""
+        moved = self._done.pages > 0
+        if isinstance(error, SourceUnsupportedError) and self._lease.settled_block < 0 and not moved:
+            other = registry.next_source(self._lease.provider, self._lease.chain_id, self._settings)
+            if other is not None:
+                return self._endings().other_provider(other, error)
+        pass_head = self._pass_head if moved else self._lease.pass_head
+        if isinstance(error, SourceTimeoutError | DeadlineExceededError) and self._box_was_short(moved):
+            return self._endings().unfinished(pass_head, self._lease.page_rows, moved=moved)
+        return self._endings().failed(error, pass_head, self._page_rows, moved=moved)
+
+    def _box_was_short(self, moved: bool) -> bool:  # noqa: FBT001 - private
+        """Whether the box ended, rather than the provider was slow: pages went well, or little was left for us."""
+        return self._box.deadline.remaining_s() <= 0 and (moved or not self._had_a_fair_share)
+
+    def _endings(self) -> Endings:
+        return Endings(self._lease, self._settings, self._seams.rng)
+
+    def _regrown(self) -> int | None:
+        """Pages that were made smaller grow again once several went well."""
+        if self._lease.page_rows is None or self._done.pages < REGROW_AFTER_PAGES:
+            return self._lease.page_rows
+        larger = self._page_rows * 2
+        return None if larger >= self._limits.page_rows else larger
+
+    def _close(self, ending: Ending) -> ChunkReport:
+        """Release the lease with its reason; a lease lost meanwhile is nothing of ours."""
+        done, closing = self._done, ending.closing
+        run = RunRow(
+            took_s=self._seams.clock.monotonic() - self._started_at,
+            from_block=self._lease.next_block,
+            to_block=done.to_block,
+            pages=done.pages,
+            inserted=done.inserted,
+            deleted=done.deleted,
+            outcome=ending.outcome,
+            detail=closing.error[1] if closing.error else None,
+        )
+        closed = self._seams.unit.run(
+            "close", lambda connection: stream.close(connection, self._lease, closing, run)
+        )
+        if not closed:
+            return self._report("lost", None, 0.0, None)
+        return self._report(ending.outcome, closing.state, closing.due_in_s, closing.error)
+
+    def _report(
+        self, outcome: str, state: str | None, due_in_s: float, error: tuple[str, str, str] | TallybookError | None
+    ) -> ChunkReport:
+        fault = (error.code, error.detail, error.how_to_fix) if isinstance(error, TallybookError) else error
+        return ChunkReport(
+            stream_id=self._lease.stream_id,
+            outcome=outcome,
+            state=state,
+            due_in_s=due_in_s,
+            pages=self._done.pages,
+            inserted=self._done.inserted,
+            deleted=self._done.deleted,
+            seconds=self._seams.clock.monotonic() - self._started_at,
+            error=fault,
+        )
+
+
+class _Flight:
+    """Requests under way, in the order in which their answers are wanted."""
+
+    def __init__(self, start: Callable[[RangeQuery], Handle[Answer]]) -> None:
+        self._start = start
+        self._under_way: deque[tuple[RangeQuery, Handle[Answer]]] = deque()
+
+    def keep(self, wanted: list[RangeQuery], may_start: Callable[[], bool]) -> None:
+        """Have the wanted requests under way; answers to others are not waited for."""
+        kept = {query: handle for query, handle in self._under_way if query in wanted}
+        self._under_way = deque()
+        for query in wanted:
+            if query not in kept and not may_start():
+                return
+            self._under_way.append((query, kept.get(query) or self._start(query)))
+
+    def land(self) -> Answer | None:
+        """The answer to the oldest request, or None when none is under way."""
+        return self._under_way.popleft()[1].result() if self._under_way else None
+
+
+def _asset_row(kind: str, token: TokenInfo | None) -> AssetRow:
+    """What is stored with an asset; a feed that says nothing leaves it blank."""
+    if token is None:
+        return AssetRow(kind, None, None, None)
+    return AssetRow(token.standard.value, token.symbol, token.name, token.decimals)

@@ -1,0 +1,74 @@
+"""A provider as the engine uses it: paced by the gate, held back when it asks, and asked once for what is shared."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from shared.clock import Clock, Deadline
+from shared.errors import SourceRateLimitedError
+from shared.gate import RateGate
+from shared.sources.base import Answer, FeedRef, Limits, RangeQuery, Source
+
+HEAD_KEPT_S = 10.0
+
+T = TypeVar("T")
+
+
+class Reader:
+    """All calls of one process to its providers.
+
+    The head and the hashes asked for with it are kept for a few seconds: the streams of one address ask for the same.
+    """
+
+    def __init__(self, source_of: Callable[[str], Source], gate: RateGate, clock: Clock) -> None:
+        self._source_of = source_of
+        self._gate = gate
+        self._clock = clock
+        self._heads: dict[tuple[str, int], tuple[float, int]] = {}
+        self._hashes: dict[tuple[str, int, int], tuple[float, bytes | None]] = {}
+
+    def limits(self, key: str, chain_id: int) -> Limits:
+        """What the provider allows on this chain."""
+        return self._source_of(key).limits(chain_id)
+
+    def head(self, key: str, chain_id: int, deadline: Deadline) -> int:
+        """The newest block, at most ``HEAD_KEPT_S`` old."""
+        kept = self._heads.get((key, chain_id))
+        if kept is not None and self._is_young(kept[0]):
+            return kept[1]
+        asked_at = self._clock.monotonic()
+        head = self._ask(key, deadline, lambda source: source.head(chain_id, deadline))
+        self._heads[key, chain_id] = (asked_at, head)
+        return head
+
+    def block_hash(self, key: str, chain_id: int, block: int, deadline: Deadline) -> bytes | None:
+        """The hash of a block, at most ``HEAD_KEPT_S`` old, or None when the provider cannot tell."""
+        kept = self._hashes.get((key, chain_id, block))
+        if kept is not None and self._is_young(kept[0]):
+            return kept[1]
+        asked_at = self._clock.monotonic()
+        found = self._ask(key, deadline, lambda source: source.block_hash(chain_id, block, deadline))
+        self._hashes = {name: value for name, value in self._hashes.items() if self._is_young(value[0])}
+        self._hashes[key, chain_id, block] = (asked_at, found)
+        return found
+
+    def fetch(self, key: str, feed: FeedRef, query: RangeQuery, deadline: Deadline) -> Answer:
+        """One page of one feed."""
+        return self._ask(key, deadline, lambda source: source.fetch(feed, query, deadline))
+
+    def forget(self, key: str, chain_id: int) -> None:
+        """Drop what was kept of a chain: it reorganised."""
+        self._heads.pop((key, chain_id), None)
+        self._hashes = {name: value for name, value in self._hashes.items() if name[:2] != (key, chain_id)}
+
+    def _ask(self, key: str, deadline: Deadline, call: Callable[[Source], T]) -> T:
+        """Wait for our turn, call, and let everybody wait when the provider says so."""
+        source = self._source_of(key)
+        self._gate.acquire(key, deadline)
+        try:
+            return call(source)
+        except SourceRateLimitedError as exc:
+            self._gate.hold(key, exc.retry_after_s)
+            raise
+
+    def _is_young(self, asked_at: float) -> bool:
+        return self._clock.monotonic() - asked_at < HEAD_KEPT_S
