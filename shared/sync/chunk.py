@@ -140,8 +140,7 @@ class Chunk:
     def _settle_to(self) -> int:
         """The last block of this pass that can no longer change."""
         assert self._pass_head is not None  # noqa: S101 - for the type checker
-        depth = max(registry.chain_info(self._lease.chain_id).settle_depth, self._limits.index_lag_blocks)
-        return self._pass_head - depth
+        return self._pass_head - self._limits.settle_depth
 
     def _walk(self, walk: Walk) -> None:
         """The page loop: the next fetch is under way while a page is written."""
@@ -193,15 +192,15 @@ class Chunk:
         self._done.to_block = cut.hi
 
     def _anchors_to_store(self, cut: Cut) -> str | None:
-        """The anchor list if it is news. A row's own block hash serves where the provider tells none."""
+        """The anchor list if it is news. A row's own block hash serves where the provider tells none for the pass."""
         if not self._anchors_changed and self._done.pages == 0:
-            known = [row for row in cut.rows if row.block_hash is not None and row.block <= self._settle_to()]
-            if known and known[-1].block > self._lease.settled_block and known[-1].block_hash is not None:
-                self._anchors = anchors.added(self._anchors, Anchor(known[-1].block, known[-1].block_hash))
-                self._anchors_changed = True
-        if not self._anchors_changed:
-            return None
-        return anchors.dump(self._anchors)
+            newest = self._anchors[-1].block if self._anchors else self._lease.settled_block
+            for row in reversed(cut.rows):
+                if row.block_hash is not None and newest < row.block <= self._settle_to():
+                    self._anchors = anchors.added(self._anchors, Anchor(row.block, row.block_hash))
+                    self._anchors_changed = True
+                    break
+        return anchors.dump(self._anchors) if self._anchors_changed else None
 
     def _apply(self, write: PageWrite) -> PageOutcome:
         """Write a page and find out what became of it."""

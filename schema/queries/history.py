@@ -1,0 +1,149 @@
+"""Reads of the movement table by its one key: newest first, each stream for itself.
+
+A read of several streams at once by ``stream_id = ANY`` and one order sorts them whole (166 ms);
+LATERAL reads a page of each from the key (0.8 ms at any depth).
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection
+
+from schema.sql import Statement
+from schema.types import micros_of, moment_of
+
+MAX_INT64 = 2**63 - 1
+MIN_INT64 = -(2**63)
+Direction = Literal["in", "out"]
+
+
+class Window(NamedTuple):
+    """The movements of a stream before (``block``, ``pos``) and not below ``lo_block``."""
+
+    stream_id: int
+    block: int = MAX_INT64
+    pos: int = MAX_INT64
+    lo_block: int = 0
+
+
+class MovementFilter(NamedTuple):
+    """What a movement must be; None asks nothing."""
+
+    asset_ids: Collection[int] | None = None
+    kind: int | None = None
+    direction: Direction | None = None
+
+
+class MovementView(NamedTuple):
+    """A movement as read; ``amount`` is its decimal text."""
+
+    stream_id: int
+    block: int
+    pos: int
+    at: datetime
+    asset_id: int
+    kind: int
+    tx_hash: bytes
+    counterparty: bytes | None
+    amount: str
+
+
+_POSTGRES = """
+SELECT x.* FROM unnest(%(ids)s::int[], %(blocks)s::bigint[], %(poss)s::bigint[], %(los)s::bigint[])
+  AS w(stream_id, block, pos, lo)
+CROSS JOIN LATERAL (
+  SELECT stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount::text
+  FROM tallybook.movement m
+  WHERE m.stream_id = w.stream_id AND (m.block, m.pos) < (w.block, w.pos) AND m.block >= w.lo {more}
+  ORDER BY m.block DESC, m.pos DESC LIMIT %(most)s) x
+"""
+_SQLITE = """
+SELECT stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount FROM movement m
+WHERE stream_id = :stream_id AND (block, pos) < (:block, :pos) AND block >= :lo {more}
+ORDER BY block DESC, pos DESC LIMIT :most
+"""
+# Times follow blocks, and the key is by block: halve the blocks until one is left, on the server.
+_PROBE = """(SELECT at FROM {t}movement m WHERE m.stream_id = q.stream_id
+  AND m.block >= q.lo + (q.hi - q.lo) / 2 ORDER BY m.block, m.pos LIMIT 1)"""
+_FIRST_BLOCK = """
+WITH RECURSIVE q(stream_id, lo, hi) AS (
+  SELECT s.id, CAST(0 AS BIGINT), coalesce((SELECT block + 1 FROM {t}movement
+    WHERE stream_id = s.id ORDER BY block DESC, pos DESC LIMIT 1), 0)
+  FROM {t}stream s WHERE s.id IN (%s)
+  UNION ALL
+  SELECT q.stream_id,
+    CASE WHEN PROBE < :at THEN q.lo + (q.hi - q.lo) / 2 + 1 ELSE q.lo END,
+    CASE WHEN PROBE < :at THEN q.hi ELSE q.lo + (q.hi - q.lo) / 2 END
+  FROM q WHERE q.lo < q.hi)
+SELECT stream_id, lo FROM q WHERE lo >= hi
+""".replace("PROBE", _PROBE)
+
+
+def newest(
+    connection: Connection, windows: Sequence[Window], wanted: MovementFilter, *, most: int
+) -> dict[int, list[MovementView]]:
+    """Per stream, the newest ``most`` movements of its window, newest first."""
+    found: dict[int, list[MovementView]] = {window.stream_id: [] for window in windows}
+    if connection.dialect.name == "sqlite":
+        for window in windows:
+            found[window.stream_id] = _newest_sqlite(connection, window, wanted, most)
+        return found
+    parameters = {
+        "ids": [window.stream_id for window in windows],
+        "blocks": [window.block for window in windows],
+        "poss": [window.pos for window in windows],
+        "los": [window.lo_block for window in windows],
+        "kind": wanted.kind,
+        "assets": list(wanted.asset_ids or ()),
+        "most": most,
+    }
+    sql = _POSTGRES.format(more=_conditions(wanted, on_sqlite=False))
+    for row in connection.exec_driver_sql(sql, parameters):
+        found[row[0]].append(MovementView._make(row))
+    return found
+
+
+def first_blocks(
+    connection: Connection, stream_ids: Collection[int], at: datetime
+) -> dict[int, int]:
+    """Per stream, the first block such that it and all after it lie at or after ``at``.
+
+    Beyond the last block when the stream has nothing that late.
+    """
+    listed = ", ".join(str(int(stream_id)) for stream_id in stream_ids) or "NULL"
+    moment = micros_of(at) if connection.dialect.name == "sqlite" else at
+    rows: list[Any] = list(Statement(_FIRST_BLOCK % listed).run(connection, at=moment))
+    return {stream_id: block for stream_id, block in rows}  # noqa: C416 - rows are no tuples
+
+
+def _newest_sqlite(
+    connection: Connection, window: Window, wanted: MovementFilter, most: int
+) -> list[MovementView]:
+    """The same for one stream."""
+    parameters = {
+        "stream_id": window.stream_id,
+        "block": window.block,
+        "pos": window.pos,
+        "lo": window.lo_block,
+        "kind": wanted.kind,
+        "most": most,
+    }
+    sql = _SQLITE.format(more=_conditions(wanted, on_sqlite=True))
+    rows: list[Any] = list(connection.exec_driver_sql(sql, parameters))
+    return [MovementView._make([*row[:3], moment_of(row[3]), *row[4:]]) for row in rows]
+
+
+def _conditions(wanted: MovementFilter, *, on_sqlite: bool) -> str:
+    """What the filter adds to the WHERE."""
+    parts = []
+    if wanted.asset_ids is not None:
+        listed = ", ".join(str(int(asset_id)) for asset_id in wanted.asset_ids) or "NULL"
+        parts.append(f"m.asset_id IN ({listed})" if on_sqlite else "m.asset_id = ANY(%(assets)s)")
+    if wanted.kind is not None:
+        parts.append("m.kind = :kind" if on_sqlite else "m.kind = %(kind)s")
+    if wanted.direction == "in":
+        parts.append("m.amount NOT LIKE '-%' AND m.amount <> '0'" if on_sqlite else "m.amount > 0")
+    if wanted.direction == "out":
+        parts.append("m.amount LIKE '-%'" if on_sqlite else "m.amount < 0")
+    return "".join(f" AND {part}" for part in parts)

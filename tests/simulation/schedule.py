@@ -1,0 +1,196 @@
+"""One whole history: a world that grows and reorganises while several runs sync it, and what must come of it."""
+
+import random
+from dataclasses import dataclass, field
+
+from schema.engine import autocommit, make_engine, session_scope
+from schema.queries import stream
+from schema.tables import METADATA, Address, Stream
+from schema.types import EPOCH, StreamKind
+from shared.clock import Deadline
+from shared.emulator import oracle
+from shared.emulator.emulator import Emulator
+from shared.emulator.faults import FaultPlan
+from shared.emulator.in_process import EmulatorHttp
+from shared.emulator.store import WorldStore
+from shared.emulator.world import World, WorldConfig
+from shared.queue.table import TableQueue
+from shared.seams import Seams
+from shared.settings import Settings
+from shared.sources import registry
+from shared.sources.base import Limits, Source
+from shared.sync.run import SyncEngine
+from tests.simulation import ledger
+from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.seams import START, SimClock, SimGate, SimHttp, SimSpawn, SimUnit
+
+CHAIN = 1
+DEPTH = 6
+KINDS = (StreamKind.NATIVE, StreamKind.INTERNAL, StreamKind.ERC20)
+BEHIND = "UPDATE stream SET due_at = 0 WHERE synced_block IS NULL OR synced_block < ?"
+FAULTS = ("http_429", "http_500", "truncated", "error_list", "status_2", "shuffled", "late", "short_page", "dropped")
+
+
+class Shrunk:
+    """A source with small pages, a small window and a small depth, so that a short history meets every border."""
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.key = source.key
+        self.head = source.head
+        self.block_hash = source.block_hash
+        self.fetch = source.fetch
+        self._limits = limits
+
+    def limits(self, chain_id: int) -> Limits:
+        return self._limits
+
+
+@dataclass
+class Plan:
+    """How wild a schedule is; drawn from its seed unless given."""
+
+    runners: int = 2
+    runs: int = 4
+    crash_odds: float = 0.01
+    freeze_odds: float = 0.01
+    fault_odds: float = 0.03
+    deep_reorgs: bool = True
+    faults: tuple[str, ...] = field(default=FAULTS)
+
+
+class Schedule:
+    """Builds everything from a seed, runs it, and compares the end with the oracle."""
+
+    def __init__(self, seed: int, plan: Plan | None = None, *, crash_at: int = 0) -> None:
+        self.seed = seed
+        self.plan = plan or Plan()
+        self.rng = random.Random(f"plan/{seed}")
+        self.scheduler = Scheduler(
+            seed, crash_odds=self.plan.crash_odds, freeze_odds=self.plan.freeze_odds, crash_at=crash_at
+        )
+        self.world = World(seed, WorldConfig(wallets=2, coins=3, nfts=1, blocks=self.rng.randint(8, 25)))
+        self.account = "0x" + self.world.wallets[0].hex()
+        self.emulator = Emulator(
+            WorldStore(self.world),
+            plan=FaultPlan(seed=seed, odds=dict.fromkeys(self.plan.faults, self.plan.fault_odds)),
+        )
+        self.engine = make_engine("sqlite://", now=SimClock(self.scheduler).now)
+        METADATA.create_all(self.engine)
+        self.settings = Settings(lease_s=20.0, reserve_s=0.2, refresh_s=5.0, max_attempts=10_000)
+        self.calm = False
+        self.invariants = ledger.Invariants(self.engine)
+        self.stream_ids = self._watch()
+
+    def run(self) -> None:
+        """The wild part, then a quiet end in which everything must come right."""
+        for number in range(self.plan.runners):
+            self._start_runner(f"run{number}")
+        self.scheduler.spawn("chain", self._live)
+        self.scheduler.run()
+        self._calm_down()
+        self.compare()
+
+    def compare(self) -> None:
+        """The ledger against the oracle."""
+        account = self.world.wallets[0]
+        told = ledger.movements(self.engine, self.account, CHAIN)
+        true = oracle.movements(self.world, account, CHAIN)
+        wanted = {kind.value for kind in KINDS}
+        true = type(true)({move: count for move, count in true.items() if move.stream in wanted})
+        assert told == true, f"seed {self.seed}: missing {true - told}, too many {told - true}"
+        sums: dict[tuple[bytes | None, int | None], int] = {}
+        for move, count in true.items():
+            key = (move.contract, move.token_id)
+            sums[key] = sums.get(key, 0) + move.amount * count
+        assert ledger.balances(self.engine, self.account, CHAIN) == {key: held for key, held in sums.items() if held}
+
+    def _watch(self) -> list[int]:
+        with session_scope(self.engine) as session:
+            address = Address(account=self.account, created_at=START)
+            session.add(address)
+            session.flush()
+            streams = [
+                Stream(
+                    address_id=address.id,
+                    chain_id=CHAIN,
+                    kind=kind.value,
+                    provider="etherscan",
+                    due_at=EPOCH,
+                    created_at=START,
+                )
+                for kind in KINDS
+            ]
+            session.add_all(streams)
+            session.flush()
+            return [each.id for each in streams if each.id is not None]
+
+    def _engine_of(self, process: Process) -> SyncEngine:
+        clock = SimClock(self.scheduler, skew_s=self.rng.choice((0.0, -3_600.0, 86_400.0)))
+        http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
+        limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
+        source = Shrunk(registry.load("etherscan", http, self.settings), limits)
+        unit = SimUnit(self.scheduler, self.engine, self.invariants.check)
+        seams = Seams(
+            clock=clock,
+            unit=unit,
+            queue=TableQueue(unit, token=lambda: self.rng.getrandbits(62)),
+            gate=SimGate(),
+            rng=self.rng,
+            spawn=SimSpawn(self.scheduler, process),
+        )
+        settings = self.settings.model_copy(update={"refresh_s": 1e6}) if self.calm else self.settings
+        return SyncEngine(seams, lambda _: source, settings, holder=process.name)
+
+    def _start_runner(self, name: str) -> None:
+        process = Process(name)
+
+        def work() -> None:
+            for _ in range(self.plan.runs):
+                sync = self._engine_of(process)
+                box = Deadline.after(SimClock(self.scheduler), self.rng.uniform(1.0, 15.0))
+                if self.rng.random() < 0.5:
+                    sync.step(self.stream_ids, box)
+                else:
+                    sync.sweep()
+                    sync.run(box)
+                self.scheduler.sleep(self.rng.random() * 8)
+
+        self.scheduler.spawn(name, work, process)
+
+    def _live(self) -> None:
+        """The chain goes on while it is read."""
+        for _ in range(self.rng.randint(2, 8)):
+            self.scheduler.sleep(self.rng.random() * 6)
+            if self.rng.random() < 0.4:
+                deepest = DEPTH * 3 if self.plan.deep_reorgs and self.rng.random() < 0.2 else DEPTH - 1
+                depth = self.rng.randint(1, deepest)
+                self.world.reorg(depth)
+                self.scheduler.note(f"the chain replaces its last {depth} blocks")
+            self.world.grow(self.rng.randint(1, 4))
+            self.scheduler.note(f"the chain grows to {self.world.head(CHAIN)}")
+
+    def _calm_down(self) -> None:
+        """No more faults: fresh runs until every stream is up to date with the present head."""
+        self.emulator.plan.stop()
+        # A reorganisation shows only by blocks above it: what a real chain always has in a moment.
+        self.world.grow(1)
+        self.calm = True
+        self.scheduler.calm_down()
+        self.scheduler.spawn("last", self._finish, Process("last"))
+        self.scheduler.run()
+        with autocommit(self.engine) as connection:
+            for stream_id in self.stream_ids:
+                standing = stream.standing(connection, stream_id)
+                assert standing is not None
+                assert standing.state == "up_to_date", f"seed {self.seed}: stream {stream_id} is {standing}"
+
+    def _finish(self) -> None:
+        for _ in range(30):
+            with autocommit(self.engine) as connection:
+                connection.exec_driver_sql(BEHIND, (self.world.head(CHAIN),))
+            report = self._engine_of(Process("last")).step(
+                self.stream_ids, Deadline.after(SimClock(self.scheduler), 60)
+            )
+            if not report.chunks:
+                return
+            self.scheduler.sleep(30)
