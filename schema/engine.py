@@ -44,7 +44,9 @@ def _parse(url: str) -> URL:
     """The URL with our driver named."""
     parsed = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
     if parsed.get_backend_name() not in {"postgresql", "sqlite"}:
-        message = f"DATABASE_URL must start with postgresql:// or sqlite:///, not {parsed.drivername}://"
+        message = (
+            f"DATABASE_URL must start with postgresql:// or sqlite:///, not {parsed.drivername}://"
+        )
         raise ValueError(message)
     return parsed
 
@@ -60,7 +62,7 @@ def _sqlite(url: URL, now: Callable[[], datetime]) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own object
+    def _set_up(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         connection.create_function("tallybook_now", 0, lambda: micros_of(now()))
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
@@ -79,8 +81,8 @@ def _sqlite(url: URL, now: Callable[[], datetime]) -> Engine:
 def autocommit(engine: Engine) -> Iterator[Connection]:
     """A connection for one engine step.
 
-    On Postgres every statement commits by itself and no transaction is ever open while we wait for the network; on
-    SQLite the step is one BEGIN IMMEDIATE transaction.
+    On Postgres every statement commits by itself and no transaction is ever open while we wait for
+    the network; on SQLite the step is one BEGIN IMMEDIATE transaction.
     """
     if engine.dialect.name == "sqlite":
         with engine.begin() as connection:
@@ -98,6 +100,17 @@ def reading(engine: Engine) -> Iterator[Connection]:
             yield connection
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection whose reads all see one state of the database."""
+    if engine.dialect.name == "sqlite":
+        with reading(engine) as connection:
+            yield connection
+        return
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         yield connection
 
 

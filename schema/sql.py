@@ -1,6 +1,7 @@
 """One statement, two dialects: rendered once at import, run on the raw driver.
 
-Compiling a text statement anew costs twenty times what the driver needs to run it, so the engine's statements are
+Compiling a text statement anew costs twenty times what the driver needs to run it, so the engine's
+  statements are
 plain strings. A template writes what differs as a token:
 
     {t}          prefix of our tables: ``tallybook.`` on Postgres, nothing on SQLite
@@ -13,12 +14,17 @@ plain strings. A template writes what differs as a token:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult
 
-_POSTGRES = {"t": "tallybook.", "now": "clock_timestamp()", "skip": "FOR UPDATE SKIP LOCKED", "epoch": "'epoch'::timestamptz"}
+_POSTGRES = {
+    "t": "tallybook.",
+    "now": "clock_timestamp()",
+    "skip": "FOR UPDATE SKIP LOCKED",
+    "epoch": "'epoch'::timestamptz",
+}
 _SQLITE = {"t": "", "now": "tallybook_now()", "skip": "", "epoch": "0"}
 
 
@@ -29,12 +35,12 @@ class Statement:
         self.postgres = _postgres(template)
         self.sqlite = _sqlite(template)
 
-    def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:  # noqa: ANN401 - any column value
+    def run(self, connection: Connection, **parameters: Any) -> CursorResult[*tuple[Any, ...]]:
         """Execute on the dialect of ``connection``."""
         sql = self.sqlite if connection.dialect.name == "sqlite" else self.postgres
         return connection.exec_driver_sql(sql, parameters)
 
-    def run_many(self, connection: Connection, rows: list[Mapping[str, Any]]) -> None:
+    def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per row; nothing for no rows."""
         if rows:
             sql = self.sqlite if connection.dialect.name == "sqlite" else self.postgres

@@ -57,9 +57,10 @@ class AssetStandard(StrEnum):
 
 
 class RawAmount(TypeDecorator[int]):
-    """An exact integer in the smallest unit: NUMERIC on Postgres, text on SQLite, ``int`` in Python.
+    """An exact integer in the smallest unit: NUMERIC on Postgres, text on SQLite.
 
-    ``digits`` bounds one movement (78 hold a signed 2^256-1); None is for sums, which junk tokens push beyond it.
+    ``digits`` bounds one movement (78 hold a signed 2^256-1); None is for sums, which junk tokens
+    push beyond it.
     """
 
     impl = Numeric
@@ -116,7 +117,11 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(message)
         return micros_of(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(
+        self,
+        value: datetime | int | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's
+    ) -> datetime | None:
         """Always aware, always UTC."""
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""Time as a seam: the wall clock for people, a monotonic one for deadlines, and the only sleep of the product."""
+"""Time as a seam: a wall clock, a monotonic one for deadlines, and the only sleep."""
 
 import time
 from collections.abc import Callable

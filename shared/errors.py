@@ -18,8 +18,8 @@
         ├── BlockTooLargeError       one block holds more rows than any window shows
         └── HistoryChangedError      a settled block came back different
 
-``code`` is stable: clients and alerts match on it. ``retryable`` says whether waiting can help, ``fix`` what a
-person can do.
+``code`` is stable: clients and alerts match on it. ``retryable`` says whether waiting can help,
+``fix`` what a person can do.
 """
 
 from typing import ClassVar
@@ -169,7 +169,7 @@ class HistoryChangedError(SourceError):
     """A settled block came back different although the chain did not reorganise."""
 
     code = "history_changed"
-    fix = "Compare the block with an explorer; replay the stream to read it again, or choose another source."
+    fix = "Compare the block with an explorer; start the sync again to read all of it anew."
 
 
 def fault_of(error: TallybookError) -> tuple[str, str, str]:

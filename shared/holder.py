@@ -1,7 +1,7 @@
 """Who holds a lease: enough of a process's identity to know, on the same machine, that it is dead.
 
-Stealing a lease is always safe (the fencing token sees to that); knowing the holder is dead only makes it polite, so
-that a killed process can be started again without waiting for its lease to end.
+Stealing a lease is always safe (the fencing token sees to that); knowing the holder is dead only
+makes it polite, so that a killed process can be started again without waiting for its lease to end.
 """
 
 import os
@@ -12,7 +12,7 @@ PROC = Path("/proc")
 
 
 def current() -> str:
-    """This process: machine boot, process namespace, process id and its start time; unique elsewhere."""
+    """This process: boot of the machine, process namespace, process id and start time."""
     start = _start_of(os.getpid())
     place = _place()
     if start is None or place is None:
@@ -21,7 +21,7 @@ def current() -> str:
 
 
 def is_dead(holder: str | None) -> bool:
-    """True only when the holder is a process of this machine and namespace that does not run any more."""
+    """True only when the holder is a process of this machine and namespace that has ended."""
     parts = (holder or "").rsplit("/", 2)
     if len(parts) != 3 or parts[0] != _place() or not parts[1].isdecimal():  # noqa: PLR2004 - three parts
         return False
@@ -38,7 +38,7 @@ def _place() -> str | None:
 
 
 def _start_of(process_id: int) -> str | None:
-    """The start time of a process in clock ticks since boot; None when there is none, or it is a zombie."""
+    """The start of a process in clock ticks since boot; None when it has ended."""
     try:
         fields = (PROC / str(process_id) / "stat").read_text().rsplit(")", 1)[1].split()
     except (OSError, IndexError):

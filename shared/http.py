@@ -181,7 +181,10 @@ def _whole_body(response: httpx.Response, max_bytes: int) -> bytes:
 
 def redacted(url: str, params: Mapping[str, Any]) -> str:
     """Scheme, host and path of ``url``, without whatever in the path may be a key."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a malformed URL"
     path = parts.path
     for value in params.values():
         if isinstance(value, SecretStr) and value.get_secret_value():

@@ -46,7 +46,8 @@ class UnitOfWork(Protocol):
         """Run ``step`` on a connection of its own. ``label`` names it in traces.
 
         Raises:
-            StorageError: The database refused or went away. Whether the step happened may be unknown: read again.
+            StorageError: The database refused or went away. Whether the step happened may be
+            unknown: read again.
         """
         ...
 

@@ -27,22 +27,38 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", frozen=True, extra="ignore")
 
-    database_url: SecretStr | None = Field(default=None, description="Default: SQLite in the user's data folder.")
+    database_url: SecretStr | None = Field(
+        default=None, description="Default: SQLite in the user's data folder."
+    )
     api_prefix: str = "/api"
-    api_token: SecretStr | None = Field(default=None, description="Bearer token of the owner; unset: loopback only.")
-    lease_s: float = Field(default=30.0, gt=0.5, description="How long a dead run can hold a stream.")
-    run_budget_s: float = Field(default=10.0, gt=0, description="The box of one run where the platform tells none.")
+    api_token: SecretStr | None = Field(
+        default=None, description="Bearer token of the owner; unset: loopback only."
+    )
+    lease_s: float = Field(
+        default=30.0, gt=0.5, description="How long a dead run can hold a stream."
+    )
+    run_budget_s: float = Field(
+        default=10.0, gt=0, description="The box of one run where the platform tells none."
+    )
     reserve_s: float = Field(default=0.5, ge=0, description="Kept free at the end of a box.")
-    refresh_s: float = Field(default=300.0, ge=0, description="An up-to-date stream is due again after this.")
-    max_attempts: int = Field(default=8, ge=1, description="Failures in a row before a stream is dead.")
+    refresh_s: float = Field(
+        default=300.0, ge=0, description="An up-to-date stream is due again after this."
+    )
+    max_attempts: int = Field(
+        default=8, ge=1, description="Failures in a row before a stream is dead."
+    )
     fetch_ahead: int = Field(default=2, ge=1, le=8, description="Pages of one window in flight.")
-    rest_days: float = Field(default=30.0, ge=0, description="Streams without a wallet are kept this long.")
-    run_keep_days: float = Field(default=14.0, ge=0, description="Rows of the run table are kept this long.")
+    rest_days: float = Field(
+        default=30.0, ge=0, description="Streams without a wallet are kept this long."
+    )
+    run_keep_days: float = Field(
+        default=14.0, ge=0, description="Rows of the run table are kept this long."
+    )
     log_level: str = "INFO"
     source: dict[str, SourceOptions] = Field(default_factory=dict)
 
     @classmethod
-    def load(cls, **overrides: Any) -> "Settings":  # noqa: ANN401 - any field
+    def load(cls, **overrides: Any) -> "Settings":
         """Read the environment.
 
         Raises:

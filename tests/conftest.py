@@ -44,7 +44,7 @@ class Database:
             with self.engine.begin() as connection:
                 for table, column in TIMES:
                     earlier = f"{column} - make_interval(secs => :s) WHERE {column} > 'epoch'"
-                    statement = f"UPDATE tallybook.{table} SET {column} = {earlier}"  # noqa: S608
+                    statement = f"UPDATE tallybook.{table} SET {column} = {earlier}"
                     connection.execute(text(statement), {"s": seconds})
 
 

@@ -1,7 +1,8 @@
 """Ids of assets, made on first sight.
 
-In statements of their own before the page: get-or-create inside one statement returns only what its snapshot saw,
-and unordered inserts of shared rows deadlock. So: look, insert only the missing, sorted, look again.
+In statements of their own before the page: get-or-create inside one statement returns only what
+its snapshot saw, and unordered inserts of shared rows deadlock. So: look, insert only the missing,
+sorted, look again.
 """
 
 from collections.abc import Mapping
@@ -24,8 +25,10 @@ class AssetRow(NamedTuple):
 
 
 _FIND_POSTGRES = """
-SELECT a.contract, a.token_id, a.id FROM unnest(%(contract)b::bytea[], %(token_id)b::numeric[]) AS u(contract, token_id)
-JOIN tallybook.asset a ON a.chain_id = %(chain_id)s AND a.contract = u.contract AND a.token_id = u.token_id
+SELECT a.contract, a.token_id, a.id FROM unnest(%(contract)b::bytea[], %(token_id)b::numeric[]) AS
+  u(contract, token_id)
+JOIN tallybook.asset a ON a.chain_id = %(chain_id)s AND a.contract = u.contract AND a.token_id =
+  u.token_id
 UNION ALL
 SELECT a.contract, NULL, a.id FROM tallybook.asset a
 WHERE a.chain_id = %(chain_id)s AND a.contract = ANY (%(plain)b::bytea[]) AND a.token_id IS NULL
@@ -34,16 +37,20 @@ SELECT NULL, NULL, a.id FROM tallybook.asset a
 WHERE a.chain_id = %(chain_id)s AND a.contract IS NULL AND a.token_id IS NULL
 """
 _FIND_SQLITE = (
-    "SELECT id FROM asset WHERE chain_id = ? AND coalesce(contract, x'') = ? AND coalesce(token_id, '') = ?"
+    "SELECT id FROM asset"
+    " WHERE chain_id = ? AND coalesce(contract, x'') = ? AND coalesce(token_id, '') = ?"
 )
 _INSERT = Statement("""
 INSERT INTO {t}asset (chain_id, standard, contract, token_id, symbol, name, decimals)
-VALUES (:chain_id, :standard, :contract, :token_id, :symbol, :name, :decimals) ON CONFLICT DO NOTHING
+VALUES (:chain_id, :standard, :contract, :token_id, :symbol, :name, :decimals) ON CONFLICT DO
+  NOTHING
 """)
 
 
-def asset_ids(connection: Connection, chain_id: int, wanted: Mapping[Key, AssetRow]) -> dict[Key, int]:
-    """The id of every wanted (contract, token id) of a chain; missing ones are inserted with what is known of them."""
+def asset_ids(
+    connection: Connection, chain_id: int, wanted: Mapping[Key, AssetRow]
+) -> dict[Key, int]:
+    """The id of every wanted (contract, token id) of a chain; missing ones are inserted."""
     found = _find(connection, chain_id, list(wanted))
     missing = sorted((key for key in wanted if key not in found), key=_order)
     if missing:
@@ -62,11 +69,16 @@ def _find(connection: Connection, chain_id: int, keys: list[Key]) -> dict[Key, i
         "chain_id": chain_id,
         "contract": [contract for contract, _ in numbered],
         "token_id": [token_id for _, token_id in numbered],
-        "plain": [contract for contract, token_id in keys if token_id is None and contract is not None],
+        "plain": [
+            contract for contract, token_id in keys if token_id is None and contract is not None
+        ],
     }
     rows = connection.exec_driver_sql(_FIND_POSTGRES, parameters).all()
     return {
-        (None if contract is None else bytes(contract), None if token_id is None else int(token_id)): asset_id
+        (
+            None if contract is None else bytes(contract),
+            None if token_id is None else int(token_id),
+        ): asset_id
         for contract, token_id, asset_id in rows
     }
 
@@ -82,11 +94,16 @@ def _find_sqlite(connection: Connection, chain_id: int, keys: list[Key]) -> dict
     return found
 
 
-def _row(chain_id: int, key: Key, asset: AssetRow, as_text: bool) -> dict[str, Any]:  # noqa: FBT001 - private
+def _row(chain_id: int, key: Key, asset: AssetRow, as_text: bool) -> dict[str, Any]:
     """The parameters of one insert."""
     contract, token_id = key
     if token_id is not None and as_text:
-        return {"chain_id": chain_id, "contract": contract, "token_id": str(token_id), **asset._asdict()}
+        return {
+            "chain_id": chain_id,
+            "contract": contract,
+            "token_id": str(token_id),
+            **asset._asdict(),
+        }
     return {"chain_id": chain_id, "contract": contract, "token_id": token_id, **asset._asdict()}
 
 

@@ -1,12 +1,14 @@
 """The page write: one guarded statement asserts what a range of blocks holds.
 
-"This stream's blocks lo..hi hold exactly these movements": what the ledger holds there is compared, what is no
-longer true goes, what is new comes, and the balances move with it, in the same breath as the guard moves the cursor.
-A page delivered again changes nothing; a stale writer's guard matches no row and nothing happens.
+"This stream's blocks lo..hi hold exactly these movements": what the ledger holds there is
+compared, what is no longer true goes, what is new comes, and the balances move with it, in the
+same breath as the guard moves the cursor. A page delivered again changes nothing; a stale writer's
+guard matches no row and nothing happens.
 
-Why an old snapshot cannot hurt on Postgres: ``old`` is read before the guard waits for the row. Whatever another
-commit did to this stream meanwhile, it moved ``next_block`` (pages) or ``lease_token`` (lease, close, rewind), and
-within one token ``next_block`` only grows; the guard is rechecked on the newest row after the wait, and fails.
+Why an old snapshot cannot hurt on Postgres: ``old`` is read before the guard waits for the row.
+Whatever another commit did to this stream meanwhile, it moved ``next_block`` (pages) or
+``lease_token`` (lease, close, rewind), and within one token ``next_block`` only grows; the guard
+is rechecked on the newest row after the wait, and fails.
 """
 
 from collections import defaultdict
@@ -36,8 +38,8 @@ class MovementRow(NamedTuple):
 class PageWrite(NamedTuple):
     """One assertion. ``rows`` lie in ``lo..next_block - 1`` with distinct (block, pos).
 
-    ``settle_to`` is the last block of the pass that can no longer change. ``anchors`` replaces the stored list
-    unless it is None.
+    ``settle_to`` is the last block of the pass that can no longer change. ``anchors`` replaces the
+    stored list unless it is None.
     """
 
     stream_id: int
@@ -52,7 +54,7 @@ class PageWrite(NamedTuple):
 
 
 class PageOutcome(NamedTuple):
-    """``applied`` is False when the guard matched nothing; ``contradicted`` counts settled rows that disagree."""
+    """Whether the guard matched, how many settled rows disagreed, and what was written."""
 
     applied: bool
     contradicted: int
@@ -63,7 +65,8 @@ class PageOutcome(NamedTuple):
 _POSTGRES = """
 WITH u AS MATERIALIZED (
   SELECT block, pos, to_timestamp(at_s) AS at, asset_id, kind, tx_hash, counterparty, amount
-  FROM unnest(%(block)b::int8[], %(pos)b::int8[], %(at_s)b::int8[], %(asset_id)b::int4[], %(kind)b::int2[],
+  FROM unnest(%(block)b::int8[], %(pos)b::int8[], %(at_s)b::int8[], %(asset_id)b::int4[],
+  %(kind)b::int2[],
     %(tx_hash)b::bytea[], %(counterparty)b::bytea[], %(amount)b::numeric[])
     AS x(block, pos, at_s, asset_id, kind, tx_hash, counterparty, amount)),
 old AS MATERIALIZED (
@@ -74,24 +77,29 @@ old AS MATERIALIZED (
   LEFT JOIN u ON u.block = m.block AND u.pos = m.pos
   WHERE m.stream_id = %(stream_id)s AND m.block BETWEEN %(lo)s AND %(hi)s),
 fresh AS MATERIALIZED (
-  SELECT count(*) AS n FROM u JOIN tallybook.stream s ON s.id = %(stream_id)s AND u.block <= s.settled_block
+  SELECT count(*) AS n FROM u JOIN tallybook.stream s ON s.id = %(stream_id)s AND u.block <=
+  s.settled_block
   WHERE NOT EXISTS (SELECT 1 FROM tallybook.movement m
     WHERE m.stream_id = %(stream_id)s AND m.block = u.block AND m.pos = u.pos)),
-bad AS MATERIALIZED (SELECT (SELECT count(*) FROM old WHERE settled AND NOT same) + (SELECT n FROM fresh) AS n),
+bad AS MATERIALIZED (SELECT (SELECT count(*) FROM old WHERE settled AND NOT same) + (SELECT n FROM
+  fresh) AS n),
 g AS (
   UPDATE tallybook.stream SET next_block = %(next_block)s, pass_head = %(pass_head)s, attempts = 0,
     settled_block = greatest(settled_block, least(%(hi)s, %(settle_to)s)),
     anchors = coalesce(%(anchors)s, anchors),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
-  WHERE id = %(stream_id)s AND lease_token = %(token)s AND next_block = %(lo)s AND (SELECT n FROM bad) = 0
+  WHERE id = %(stream_id)s AND lease_token = %(token)s AND next_block = %(lo)s AND (SELECT n FROM
+  bad) = 0
   RETURNING id),
 del AS (
   DELETE FROM tallybook.movement m USING g
   WHERE m.stream_id = g.id AND m.ctid = ANY (ARRAY(SELECT tid FROM old WHERE NOT same))
   RETURNING m.asset_id, m.amount),
 ins AS (
-  -- The count makes the delete an input of the insert: two CTEs of one statement run in no promised order.
-  INSERT INTO tallybook.movement (stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount)
+  -- The count makes the delete an input of the insert: two CTEs of one statement run in no
+  -- promised order.
+  INSERT INTO tallybook.movement (stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty,
+  amount)
   SELECT g.id, u.* FROM g CROSS JOIN (SELECT count(*) FROM del) AS d CROSS JOIN u
   ON CONFLICT DO NOTHING RETURNING asset_id, amount),
 bal AS (
@@ -100,11 +108,13 @@ bal AS (
     SELECT asset_id, amount, 1 AS n FROM ins UNION ALL SELECT asset_id, -amount, -1 FROM del) AS x
   GROUP BY asset_id ORDER BY asset_id
   ON CONFLICT (stream_id, asset_id) DO UPDATE
-    SET amount = b.amount + excluded.amount, movements = b.movements + excluded.movements RETURNING 1)
+    SET amount = b.amount + excluded.amount, movements = b.movements + excluded.movements RETURNING
+    1)
 SELECT (SELECT count(*) FROM g),
   -- Only the owner's contradiction counts: a stale writer's page is merely old.
   (SELECT n FROM bad WHERE EXISTS (
-    SELECT 1 FROM tallybook.stream WHERE id = %(stream_id)s AND lease_token = %(token)s AND next_block = %(lo)s)),
+    SELECT 1 FROM tallybook.stream WHERE id = %(stream_id)s AND lease_token = %(token)s AND
+    next_block = %(lo)s)),
   (SELECT count(*) FROM ins), (SELECT count(*) FROM del), (SELECT count(*) FROM bal)
 """
 
@@ -119,14 +129,21 @@ _HELD = Statement("""
 SELECT block, pos, at / 1000000, asset_id, kind, tx_hash, counterparty, amount FROM {t}movement
 WHERE stream_id = :stream_id AND block BETWEEN :lo AND :hi
 """)
-_DELETE = Statement("DELETE FROM {t}movement WHERE stream_id = :stream_id AND block = :block AND pos = :pos")
-_BALANCES = Statement("SELECT asset_id, amount, movements FROM {t}balance WHERE stream_id = :stream_id")
+_DELETE = Statement(
+    "DELETE FROM {t}movement WHERE stream_id = :stream_id AND block = :block AND pos = :pos"
+)
+_BALANCES = Statement(
+    "SELECT asset_id, amount, movements FROM {t}balance WHERE stream_id = :stream_id"
+)
 _SET_BALANCE = Statement("""
-INSERT INTO {t}balance (stream_id, asset_id, amount, movements) VALUES (:stream_id, :asset_id, :amount, :movements)
-ON CONFLICT (stream_id, asset_id) DO UPDATE SET amount = excluded.amount, movements = excluded.movements
+INSERT INTO {t}balance (stream_id, asset_id, amount, movements) VALUES (:stream_id, :asset_id,
+  :amount, :movements)
+ON CONFLICT (stream_id, asset_id) DO UPDATE SET amount = excluded.amount, movements =
+  excluded.movements
 """)
 _INSERT = (
-    "INSERT INTO movement (stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount)"
+    "INSERT INTO movement"
+    " (stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
@@ -140,7 +157,9 @@ def write_page(connection: Connection, page: PageWrite) -> PageOutcome:
     columns = zip(*page.rows, strict=True) if page.rows else ((),) * len(MovementRow._fields)
     parameters: dict[str, Any] = dict(zip(MovementRow._fields, map(list, columns), strict=True))
     parameters |= _guard_of(page)
-    guarded, contradicted, inserted, deleted, _ = connection.exec_driver_sql(_POSTGRES, parameters).one()
+    guarded, contradicted, inserted, deleted, _ = connection.exec_driver_sql(
+        _POSTGRES, parameters
+    ).one()
     return PageOutcome(guarded == 1, contradicted or 0, inserted, deleted)
 
 
@@ -152,23 +171,28 @@ def _guard_of(page: PageWrite) -> dict[str, Any]:
 
 
 def _write_sqlite(connection: Connection, page: PageWrite) -> PageOutcome:
-    """The same promise inside one BEGIN IMMEDIATE: guard first, compare in Python, where sums are exact."""
+    """The same inside one BEGIN IMMEDIATE: guard first, compare in Python, where sums are exact."""
     settled_before = _SETTLED.run(connection, stream_id=page.stream_id).scalar_one_or_none()
     guard = _guard_of(page)
-    if _GUARD.run(connection, **guard).rowcount != 1:
+    if settled_before is None or _GUARD.run(connection, **guard).rowcount != 1:
         return NOTHING
     held = {
-        (row[0], row[1]): MovementRow(*row[:7], amount=int(row[7]))
+        (row[0], row[1]): MovementRow._make((*row[:7], int(row[7])))
         for row in _HELD.run(connection, stream_id=page.stream_id, lo=page.lo, hi=guard["hi"])
     }
     told = {(row.block, row.pos): row for row in page.rows}
     gone = [row for key, row in held.items() if told.get(key) != row]
     new = [row for key, row in told.items() if held.get(key) != row]
-    contradicted = len({(row.block, row.pos) for row in [*gone, *new] if row.block <= settled_before})
+    contradicted = len(
+        {(row.block, row.pos) for row in [*gone, *new] if row.block <= settled_before}
+    )
     if contradicted:
         connection.rollback()
         return PageOutcome(applied=False, contradicted=contradicted, inserted=0, deleted=0)
-    _DELETE.run_many(connection, [{"stream_id": page.stream_id, "block": row.block, "pos": row.pos} for row in gone])
+    _DELETE.run_many(
+        connection,
+        [{"stream_id": page.stream_id, "block": row.block, "pos": row.pos} for row in gone],
+    )
     if new:
         connection.exec_driver_sql(_INSERT, [_bound(page.stream_id, row) for row in new])
     _move_balances(connection, page.stream_id, new, gone)
@@ -178,7 +202,17 @@ def _write_sqlite(connection: Connection, page: PageWrite) -> PageOutcome:
 def _bound(stream_id: int, row: MovementRow) -> tuple[Any, ...]:
     """A row as the SQLite driver takes it: times in microseconds, amounts as text."""
     block, pos, at_s, asset_id, kind, tx_hash, counterparty, amount = row
-    return (stream_id, block, pos, at_s * MICROS, asset_id, kind, tx_hash, counterparty, str(amount))
+    return (
+        stream_id,
+        block,
+        pos,
+        at_s * MICROS,
+        asset_id,
+        kind,
+        tx_hash,
+        counterparty,
+        str(amount),
+    )
 
 
 def _move_balances(
@@ -193,7 +227,9 @@ def _move_balances(
             counts[row.asset_id] += sign
     if not counts:
         return
-    stored = {row[0]: (int(row[1]), row[2]) for row in _BALANCES.run(connection, stream_id=stream_id)}
+    stored = {
+        row[0]: (int(row[1]), row[2]) for row in _BALANCES.run(connection, stream_id=stream_id)
+    }
     changed = []
     for asset_id in counts:
         amount, movements = stored.get(asset_id, (0, 0))

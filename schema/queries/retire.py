@@ -12,7 +12,9 @@ _LET_GO = Statement("""
 UPDATE {t}stream SET live = :no, lease_token = lease_token + 1
 WHERE live = :yes AND resting_since < {in:minus_keep_s} AND lease_until < {now}
 """)
-_GONE = Statement("SELECT id FROM {t}stream WHERE live = :no AND resting_since IS NOT NULL ORDER BY id LIMIT 1")
+_GONE = Statement(
+    "SELECT id FROM {t}stream WHERE live = :no AND resting_since IS NOT NULL ORDER BY id LIMIT 1"
+)
 _MOVEMENTS = Statement("""
 DELETE FROM {t}movement WHERE stream_id = :stream_id AND (block, pos) IN
   (SELECT block, pos FROM {t}movement WHERE stream_id = :stream_id ORDER BY block, pos LIMIT :most)
@@ -27,9 +29,10 @@ def prune_runs(connection: Connection, keep_s: float) -> int:
 
 
 def delete_rested(connection: Connection, keep_s: float, most: int = BATCH) -> int:
-    """Let go of streams that have rested for ``keep_s``, and delete up to ``most`` movements of one of them.
+    """Let go of streams rested for ``keep_s``, and delete up to ``most`` movements of one of them.
 
-    Each statement leaves a state from which the next call goes on: balances go first, the stream's row last.
+    Each statement leaves a state from which the next call goes on: balances go first, the stream's
+    row last.
     """
     _LET_GO.run(connection, yes=True, no=False, minus_keep_s=-keep_s)
     stream_id = _GONE.run(connection, no=False).scalar_one_or_none()

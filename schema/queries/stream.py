@@ -1,7 +1,8 @@
 """The stream row as the engine uses it: lease, close, rewind, due.
 
-Every write is guarded by the fencing token directly in its WHERE (a sub-select is not rechecked after a lock wait),
-and closing or rewinding spends the token, so that nothing sent under it can take effect later.
+Every write is guarded by the fencing token directly in its WHERE (a sub-select is not rechecked
+after a lock wait), and closing or rewinding spends the token, so that nothing sent under it can
+take effect later.
 """
 
 from collections.abc import Sequence
@@ -82,27 +83,32 @@ class RunRow(NamedTuple):
     detail: str | None
 
 
-# A lease restarts at settled_block, so that the tail is asserted anew and one settled block is read again as the
-# check on what lies before; an open pass goes on where its last page ended.
+# A lease restarts at settled_block, so that the tail is asserted anew and one settled block is
+# read again as the check on what lies before; an open pass goes on where its last page ended.
 _LEASE = Statement(f"""
 UPDATE {{t}}stream AS s SET
   lease_token = lease_token + 1, lease_until = {{in:lease_s}}, lease_holder = :holder,
-  next_block = CASE WHEN pass_head IS NOT NULL THEN next_block WHEN settled_block > 0 THEN settled_block ELSE 0 END
-FROM (SELECT id AS free_id FROM {{t}}stream WHERE id = :stream_id AND {RUNNABLE} AND due_at <= {{now}}
+  next_block = CASE WHEN pass_head IS NOT NULL THEN next_block WHEN settled_block > 0 THEN
+  settled_block ELSE 0 END
+FROM (SELECT id AS free_id FROM {{t}}stream WHERE id = :stream_id AND {RUNNABLE} AND due_at <=
+  {{now}}
   AND (lease_until < {{now}} OR lease_holder = :dead_holder) {{skip}}) AS free
 WHERE s.id = free.free_id
-RETURNING id, lease_token, chain_id, (SELECT account FROM {{t}}address WHERE id = address_id), kind, provider,
+RETURNING id, lease_token, chain_id, (SELECT account FROM {{t}}address WHERE id = address_id),
+  kind, provider,
   settled_block, next_block, pass_head, anchors, page_rows, attempts, error_code, due_at
 """)
 
 _STANDING = Statement("""
-SELECT lease_token, next_block, state, {left:lease_until}, {left:due_at}, lease_holder, resting_since IS NOT NULL
+SELECT lease_token, next_block, state, {left:lease_until}, {left:due_at}, lease_holder,
+  resting_since IS NOT NULL
 FROM {t}stream WHERE id = :stream_id
 """)
 
 # due_at is left alone when somebody moved it while we worked: a user asked again.
 _CLOSE = """
-UPDATE {t}stream SET lease_token = lease_token + 1, lease_until = {epoch}, lease_holder = NULL, state = :state,
+UPDATE {t}stream SET lease_token = lease_token + 1, lease_until = {epoch}, lease_holder = NULL,
+  state = :state,
   due_at = CASE WHEN due_at = :due_seen THEN {in:due_in_s} ELSE due_at END, attempts = :attempts,
   provider = :provider, page_rows = :page_rows, pass_head = :pass_head,
   synced_block = CASE WHEN :synced THEN next_block - 1 ELSE synced_block END,
@@ -112,7 +118,8 @@ WHERE id = :stream_id AND lease_token = :token
 """
 
 _REWIND = """
-UPDATE {t}stream SET lease_token = lease_token + 1, lease_until = {epoch}, lease_holder = NULL, state = :state,
+UPDATE {t}stream SET lease_token = lease_token + 1, lease_until = {epoch}, lease_holder = NULL,
+  state = :state,
   due_at = {now}, attempts = :attempts, pass_head = NULL, settled_block = :rewind_to,
   next_block = CASE WHEN :rewind_to > 0 THEN :rewind_to ELSE 0 END, anchors = :anchors,
   error_code = :error_code, error_detail = :error_detail, error_fix = :error_fix
@@ -120,15 +127,17 @@ WHERE id = :stream_id AND lease_token = :token
 """
 
 _RUN = """
-INSERT INTO {t}run (stream_id, lease_token, started_at, ended_at, from_block, to_block, pages, inserted, deleted,
+INSERT INTO {t}run (stream_id, lease_token, started_at, ended_at, from_block, to_block, pages,
+  inserted, deleted,
   outcome, error_code, detail)
-SELECT :stream_id, :token, {in:minus_took_s}, {now}, :from_block, :to_block, :pages, :inserted, :deleted, :outcome,
+SELECT :stream_id, :token, {in:minus_took_s}, {now}, :from_block, :to_block, :pages, :inserted,
+  :deleted, :outcome,
   :error_code, :detail
 """
 
 
 class _Ending:
-    """An UPDATE of the stream and its run row: one statement on Postgres, one transaction on SQLite."""
+    """An UPDATE of a stream and its run row: one statement on Postgres, one step on SQLite."""
 
     def __init__(self, update: str) -> None:
         self._update = Statement(update)
@@ -149,21 +158,32 @@ _CLOSING = _Ending(_CLOSE)
 _REWINDING = _Ending(_REWIND)
 
 _DUE = Statement(f"""
-SELECT id FROM {{t}}stream WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER BY due_at, id
+SELECT id FROM {{t}}stream WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER
+  BY due_at, id
 LIMIT :most
 """)
 _AMONG = f"""
-SELECT id, {{left:due_at}}, {{left:lease_until}}, lease_holder FROM {{t}}stream WHERE {RUNNABLE} AND id IN (%s)
+SELECT id, {{left:due_at}}, {{left:lease_until}}, lease_holder FROM {{t}}stream WHERE {RUNNABLE}
+  AND id IN (%s)
 ORDER BY due_at, id
 """
 
 
 def lease(
-    connection: Connection, stream_id: int, *, lease_s: float, holder: str, dead_holder: str | None = None
+    connection: Connection,
+    stream_id: int,
+    *,
+    lease_s: float,
+    holder: str,
+    dead_holder: str | None = None,
 ) -> Lease | None:
-    """Take a stream that is due and free, or whose lease a process holds that is known to be dead."""
+    """Take a stream that is due and free, or whose lease a dead process holds."""
     row = _LEASE.run(
-        connection, stream_id=stream_id, lease_s=lease_s, holder=holder, dead_holder=dead_holder or ""
+        connection,
+        stream_id=stream_id,
+        lease_s=lease_s,
+        holder=holder,
+        dead_holder=dead_holder or "",
     ).one_or_none()
     return None if row is None else Lease(*row)
 
@@ -171,7 +191,7 @@ def lease(
 def standing(connection: Connection, stream_id: int) -> Standing | None:
     """How a stream stands, or None when it is gone."""
     row = _STANDING.run(connection, stream_id=stream_id).one_or_none()
-    return None if row is None else Standing(*row[:6], resting=bool(row[6]))
+    return None if row is None else Standing._make((*row[:6], bool(row[6])))
 
 
 def close(connection: Connection, held: Lease, closing: Closing, run: RunRow) -> bool:

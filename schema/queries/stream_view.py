@@ -52,15 +52,21 @@ FROM {t}stream s WHERE s.address_id = :address_id AND s.live = :yes AND s.chain_
 ORDER BY chain_id, id
 """
 # A stream that gave up starts afresh; one that waits goes on where it stands, with its attempts.
+# One that stopped at a contradiction is read from the beginning: nothing in it can be believed.
+_DISBELIEVED = "state = 'stopped' AND error_code = 'history_changed'"
 _MARK_DUE = """
 UPDATE {t}stream SET due_at = {now},
+  lease_token = CASE WHEN DISBELIEVED THEN lease_token + 1 ELSE lease_token END,
+  settled_block = CASE WHEN DISBELIEVED THEN -1 ELSE settled_block END,
+  pass_head = CASE WHEN DISBELIEVED THEN NULL ELSE pass_head END,
+  anchors = CASE WHEN DISBELIEVED THEN '[]' ELSE anchors END,
   attempts = CASE WHEN state IN ('stopped', 'dead') THEN 0 ELSE attempts END,
   error_code = CASE WHEN state IN ('stopped', 'dead') THEN NULL ELSE error_code END,
   error_detail = CASE WHEN state IN ('stopped', 'dead') THEN NULL ELSE error_detail END,
   error_fix = CASE WHEN state IN ('stopped', 'dead') THEN NULL ELSE error_fix END,
   state = CASE WHEN state IN ('stopped', 'dead', 'snoozed') THEN 'pending' ELSE state END
 WHERE id IN (%s)
-"""
+""".replace("DISBELIEVED", _DISBELIEVED)
 
 
 def stream_views(

@@ -1,4 +1,4 @@
-"""Does the ledger agree with itself? Movements against balances, and rows that belong to nothing."""
+"""Does the ledger agree with itself? Balances against movements, and rows of nothing."""
 
 from collections import defaultdict
 from typing import NamedTuple
@@ -19,6 +19,14 @@ class Mismatch(NamedTuple):
     movements_counted: int
 
 
+class StreamCheck(NamedTuple):
+    """How many rows of a stream were looked at, and what did not agree."""
+
+    movements: int
+    balances: int
+    mismatches: list[Mismatch]
+
+
 class Orphans(NamedTuple):
     """Rows that point at nothing."""
 
@@ -27,17 +35,27 @@ class Orphans(NamedTuple):
     balances_without_asset: int
 
 
-_SUMS = Statement("SELECT stream_id, asset_id, amount FROM {t}movement WHERE stream_id = :stream_id")
+NONE = (0, 0)
+
+_SUMS = Statement(
+    "SELECT stream_id, asset_id, amount FROM {t}movement WHERE stream_id = :stream_id"
+)
 _SUMS_POSTGRES = Statement("""
-SELECT asset_id, sum(amount), count(*) FROM {t}movement WHERE stream_id = :stream_id GROUP BY asset_id
+SELECT asset_id, sum(amount), count(*) FROM {t}movement WHERE stream_id = :stream_id GROUP BY
+  asset_id
 """)
-_BALANCES = Statement("SELECT asset_id, amount, movements FROM {t}balance WHERE stream_id = :stream_id")
+_BALANCES = Statement(
+    "SELECT asset_id, amount, movements FROM {t}balance WHERE stream_id = :stream_id"
+)
 _STREAMS = Statement("SELECT id FROM {t}stream WHERE live ORDER BY id")
 _ORPHANS = Statement("""
 SELECT
-  (SELECT count(*) FROM {t}movement m WHERE NOT EXISTS (SELECT 1 FROM {t}stream s WHERE s.id = m.stream_id)),
-  (SELECT count(*) FROM {t}movement m WHERE NOT EXISTS (SELECT 1 FROM {t}asset a WHERE a.id = m.asset_id)),
-  (SELECT count(*) FROM {t}balance b WHERE NOT EXISTS (SELECT 1 FROM {t}asset a WHERE a.id = b.asset_id))
+  (SELECT count(*) FROM {t}movement m WHERE NOT EXISTS (SELECT 1 FROM {t}stream s WHERE s.id =
+  m.stream_id)),
+  (SELECT count(*) FROM {t}movement m WHERE NOT EXISTS (SELECT 1 FROM {t}asset a WHERE a.id =
+  m.asset_id)),
+  (SELECT count(*) FROM {t}balance b WHERE NOT EXISTS (SELECT 1 FROM {t}asset a WHERE a.id =
+  b.asset_id))
 """)
 
 
@@ -46,19 +64,16 @@ def stream_ids(connection: Connection) -> list[int]:
     return [row[0] for row in _STREAMS.run(connection)]
 
 
-def mismatches(connection: Connection, stream_id: int) -> tuple[list[Mismatch], int]:
-    """Balances of one stream that differ from the sum and count of its movements, and how many movements it has.
-
-    Reads inside one transaction or statement pair; run it while nobody writes, or twice.
-    """
+def check_stream(connection: Connection, stream_id: int) -> StreamCheck:
+    """Compare the balances of one stream with its movements, within one snapshot."""
     summed = _summed(connection, stream_id)
     held = {row[0]: (int(row[1]), row[2]) for row in _BALANCES.run(connection, stream_id=stream_id)}
     wrong = [
-        Mismatch(stream_id, asset_id, *_pair(held.get(asset_id, (0, 0)), summed.get(asset_id, (0, 0))))
+        Mismatch(stream_id, asset_id, *_pair(held.get(asset_id, NONE), summed.get(asset_id, NONE)))
         for asset_id in sorted(held.keys() | summed.keys())
-        if held.get(asset_id, (0, 0)) != summed.get(asset_id, (0, 0))
+        if held.get(asset_id, NONE) != summed.get(asset_id, NONE)
     ]
-    return wrong, sum(count for _, count in summed.values())
+    return StreamCheck(sum(count for _, count in summed.values()), len(held), wrong)
 
 
 def orphans(connection: Connection) -> Orphans:
@@ -69,7 +84,10 @@ def orphans(connection: Connection) -> Orphans:
 def _summed(connection: Connection, stream_id: int) -> dict[int, tuple[int, int]]:
     """Sum and count per asset; SQLite's own sum would be a float."""
     if connection.dialect.name != "sqlite":
-        return {row[0]: (int(row[1]), row[2]) for row in _SUMS_POSTGRES.run(connection, stream_id=stream_id)}
+        return {
+            row[0]: (int(row[1]), row[2])
+            for row in _SUMS_POSTGRES.run(connection, stream_id=stream_id)
+        }
     amounts: defaultdict[int, int] = defaultdict(int)
     counts: defaultdict[int, int] = defaultdict(int)
     for _, asset_id, amount in _SUMS.run(connection, stream_id=stream_id):

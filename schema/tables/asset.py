@@ -1,6 +1,15 @@
 """The asset table."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
 from sqlmodel import Field
 
 from schema.tables.base import Table
@@ -8,7 +17,7 @@ from schema.types import RawAmount
 
 
 class Asset(Table, table=True):
-    """A coin, token or NFT of one chain, unique by (chain, contract, token id) with nulls counted as equal."""
+    """A coin, token or NFT of one chain; unique by chain, contract and token id, nulls equal."""
 
     __tablename__ = "asset"
     __table_args__ = (
@@ -34,7 +43,9 @@ class Asset(Table, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_column_args=[Identity(always=True)])
     chain_id: int = Field(sa_type=BigInteger)
     standard: str = Field(sa_type=Text, description="An AssetStandard.")
-    contract: bytes | None = Field(default=None, sa_type=LargeBinary, description="None for the native coin.")
+    contract: bytes | None = Field(
+        default=None, sa_type=LargeBinary, description="None for the native coin."
+    )
     token_id: int | None = Field(default=None, sa_type=RawAmount, description="Set for NFTs only.")
     symbol: str | None = Field(default=None, sa_type=Text)
     name: str | None = Field(default=None, sa_type=Text)

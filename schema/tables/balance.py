@@ -10,7 +10,8 @@ from schema.types import RawAmount
 class Balance(Table, table=True):
     """The sum of one stream's movements of one asset, moved in the same statement as they are.
 
-    An address's balance is the sum over its live streams: rows of different streams never share a lock.
+    An address's balance is the sum over its live streams: rows of different streams never share a
+    lock.
     """
 
     __tablename__ = "balance"

@@ -17,6 +17,6 @@ METADATA = MetaData(schema=SCHEMA, naming_convention=NAMING)
 
 
 class Table(SQLModel):
-    """Base of the tables. On SQLite, which has no schemas, the engine translates the schema away."""
+    """Base of the tables. SQLite has no schemas: there the engine translates ours away."""
 
     metadata = METADATA

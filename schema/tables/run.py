@@ -29,6 +29,8 @@ class Run(Table, table=True):
     pages: int
     inserted: int = Field(description="Movements written.")
     deleted: int = Field(description="Movements of the tail that were gone or different.")
-    outcome: str = Field(sa_type=Text, description="done, unfinished, rewound, snoozed, stopped, dead or lost.")
+    outcome: str = Field(
+        sa_type=Text, description="done, unfinished, rewound, snoozed, stopped, dead or lost."
+    )
     error_code: str | None = Field(default=None, sa_type=Text)
     detail: str | None = Field(default=None, sa_type=Text)

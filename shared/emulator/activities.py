@@ -229,7 +229,7 @@ PLAYS: tuple[tuple[Activity, int], ...] = (
     (coin_to_self, 1),
     (picture, 2),
     (items, 2),
-    (airdrop, 1),
+    (airdrop, 2),
     (swap, 3),
 )
 DECK: tuple[Activity, ...] = tuple(play for play, weight in PLAYS for _ in range(weight))

@@ -126,6 +126,8 @@ def rearranged(
 
 def _laid_out(pool: list[list[Event]], block: int) -> list[Event]:
     events: list[Event] = []
-    for index, bundle in enumerate(pool):
+    index = 0
+    for bundle in pool:
         events.extend(placed(bundle, block, index))
+        index += isinstance(bundle[0], Tx)  # withdrawals have no place among the transactions
     return events

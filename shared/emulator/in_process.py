@@ -40,7 +40,9 @@ class EmulatorHttp:
         deadline.check(f"a request to {source}")
         allowed_s = deadline.remaining_s()
         parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query)) | {key: _plain(value) for key, value in params.items()}
+        # As httpx does it: parameters replace whatever query the URL has.
+        given = {key: _plain(value) for key, value in params.items()}
+        query = given or dict(parse_qsl(parts.query))
         reply = self.emulator.answer(parts.path, query, self.clock.monotonic())
         if not self._arrives(reply, deadline):
             reason = f"did not answer within {allowed_s:.1f} s"

@@ -1,7 +1,7 @@
 """The queue seam. The ledger knows; the queue only wakes.
 
-A wake-up says no more than "look at stream 42". It may be lost, doubled, late or from last week: the worst case is
-a wasted look, and the sweeper refills any queue from the ledger.
+A wake-up says no more than "look at stream 42". It may be lost, doubled, late or from last week:
+the worst case is a wasted look, and the sweeper refills any queue from the ledger.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,10 @@ class Push(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to answer for a wake-up until its lease ends. ``claims`` counts those since the last success."""
+    """The right to answer for a wake-up until its lease ends.
+
+    ``claims`` counts those since the last success.
+    """
 
     wake_up: WakeUp
     token: int
@@ -73,15 +76,23 @@ class DeadLetter(NamedTuple):
 class Queue(Protocol):
     """At-least-once delivery of wake-ups; at most one waiting and one claimed per stream.
 
-    Order among claimable ones: urgent first, then the longest due. Delivery is at least once: a claim that is not
-    finished before its lease ends is claimable again.
+    Order among claimable ones: urgent first, then the longest due, then the smaller stream.
+    Delivery is at least once: a claim that is not finished before its lease ends is claimable
+    again, with ``claims`` one higher.
+
+    Delays below zero count as none. A token belongs to one claim only, also after its wake-up is
+    gone.
     """
 
     def push(self, wake_up: WakeUp, *, delay_s: float = 0.0) -> None:
         """Make a stream claimable after ``delay_s``.
 
-        While one waits, the earlier due time and the higher urgency win. While one is claimed, the push is kept and
-        yields exactly one follow-up when that claim is finished, however many pushes came. A buried one comes back.
+        While one waits, the earlier due time and the higher urgency win. While one is claimed, the
+        push is kept and yields exactly one follow-up when that claim is finished, however many
+        pushes came: the earliest due and the most urgent of them. A claim whose lease ended keeps
+        it for whoever claims next, since its holder may still be at work with what it read before
+        the push; an urgent push makes the unfinished claim urgent as well. A buried one comes back
+        with no claims counted.
         """
         ...
 
@@ -113,9 +124,14 @@ class Queue(Protocol):
         then: Sequence[Push] = (),
         claim_next_s: float | None = None,
     ) -> Claim | None:
-        """End a claim, push ``then``, and with ``claim_next_s`` take the next wake-up, all in one step.
+        """End a claim, push ``then``, and take the next with ``claim_next_s``, all in one step.
 
-        A claim whose lease ended and was taken by another no longer counts: its outcome is ignored, ``then`` is
-        still pushed (a wake-up more does no harm, one less might).
+        A claim whose lease ended and was taken by another no longer counts: its outcome is ignored,
+        ``then`` is still pushed (a wake-up more does no harm, one less might). A claim whose lease
+        ended and that nobody took still counts.
+
+        What was pushed while it was claimed, ``then`` included: after Done it waits as pushed, with
+        no claims counted; after Retry the earlier due time and the higher urgency win and the
+        claims stay counted; after Bury it wins, so that nothing asked for is buried unseen.
         """
         ...

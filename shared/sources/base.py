@@ -1,7 +1,8 @@
 """What a chain data provider is to the engine: rows of one feed of one address, in block order.
 
-Amounts are signed integers in the smallest unit, seen from the address: negative when sent. Nothing here has a
-place in its block or a database id yet; ``shared.sync.position`` and ``shared.sync.pages`` see to that.
+Amounts are signed integers in the smallest unit, seen from the address: negative when sent.
+Nothing here has a place in its block or a database id yet; ``shared.sync.position`` and
+``shared.sync.pages`` see to that.
 """
 
 from typing import NamedTuple, Protocol
@@ -11,7 +12,7 @@ from shared.clock import Deadline
 
 
 class AssetRef(NamedTuple):
-    """Names an asset of one chain: ``contract`` is None for the native coin, ``token_id`` is set for NFTs."""
+    """Names an asset of a chain: no contract is the native coin, ``token_id`` is for NFTs."""
 
     contract: bytes | None
     token_id: int | None = None
@@ -21,7 +22,7 @@ NATIVE = AssetRef(None, None)
 
 
 class TokenInfo(NamedTuple):
-    """What a feed says of an asset; texts are cleaned of NUL and lone surrogates and cut to a sane length."""
+    """What a feed says of an asset; texts are cleaned of what no database takes, and short."""
 
     standard: AssetStandard
     symbol: str | None
@@ -32,8 +33,9 @@ class TokenInfo(NamedTuple):
 class Draft(NamedTuple):
     """One signed change of one asset, before it has its place in the block.
 
-    ``leg`` tells the sides of one transfer apart (0 sent, 1 received). ``identity`` is the provider's own number of
-    the row (a trace id, a withdrawal index) or empty where it numbers nothing.
+    ``leg`` tells the sides of one transfer apart (0 sent, 1 received). ``identity`` is the
+    provider's own number of the row (a trace id, a withdrawal index) or empty where it numbers
+    nothing.
     """
 
     tx_index: int
@@ -49,7 +51,8 @@ class Draft(NamedTuple):
 class Row(NamedTuple):
     """One row as the provider served it, with the 0 to 3 movements that it means for the address.
 
-    ``at_s`` is the block's time in whole seconds since 1970 UTC. ``block_hash`` is None where the feed has none.
+    ``at_s`` is the block's time in whole seconds since 1970 UTC. ``block_hash`` is None where the
+    feed has none.
     """
 
     block: int
@@ -60,7 +63,7 @@ class Row(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One page as served: rows in the order asked for, and what the feed says of the assets in them."""
+    """One page as served: rows in the order asked for, and what it says of their assets."""
 
     rows: list[Row]
     tokens: dict[AssetRef, TokenInfo]
@@ -75,7 +78,7 @@ class FeedRef(NamedTuple):
 
 
 class RangeQuery(NamedTuple):
-    """One request: page number ``page`` (from 1) of ``rows`` rows of the blocks ``lo`` to ``hi``, both inclusive."""
+    """One request: page ``page`` (from 1) of ``rows`` rows of blocks ``lo`` to ``hi`` inclusive."""
 
     lo: int
     hi: int
@@ -85,12 +88,16 @@ class RangeQuery(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a provider allows on a chain."""
+    """What a provider allows on a chain.
+
+    Blocks closer to the head than ``settle_depth`` may still change: the chain's finality or the
+    provider's index lag, whichever is longer.
+    """
 
     page_rows: int
     window_rows: int
     calls_per_s: float
-    index_lag_blocks: int
+    settle_depth: int
 
 
 class Source(Protocol):
@@ -102,7 +109,7 @@ class Source(Protocol):
     key: str
 
     def limits(self, chain_id: int) -> Limits:
-        """Page size, window, rate and index lag on this chain."""
+        """Page size, window, rate and settle depth on this chain."""
         ...
 
     def head(self, chain_id: int, deadline: Deadline) -> int:
@@ -116,7 +123,8 @@ class Source(Protocol):
     def fetch(self, feed: FeedRef, query: RangeQuery, deadline: Deadline) -> Answer:
         """One page of one feed.
 
-        Guarantees: every row lies in ``lo..hi``, concerns the address, and rows are in block order (ascending, or
-        descending when asked). At most ``query.rows`` rows. An empty answer is the provider's own word for it.
+        Guarantees: every row lies in ``lo..hi``, concerns the address, and rows are in block order
+        (ascending, or descending when asked). At most ``query.rows`` rows. An empty answer is the
+        provider's own word for it.
         """
         ...

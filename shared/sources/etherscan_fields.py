@@ -44,7 +44,13 @@ def number(field: str, value: Text, highest: int = UINT256) -> int:
 
 def address(field: str, value: Text) -> bytes | None:
     """The 20 bytes of a hex address; None where there is none."""
-    return None if value in {None, ""} else _hex(field, value, 20)
+    return None if value in {None, ""} else required_address(field, value)
+
+
+@lru_cache(maxsize=4096)
+def required_address(field: str, value: Text) -> bytes:
+    """The 20 bytes of a hex address that must be there; a page repeats its addresses."""
+    return _hex(field, value, 20)
 
 
 def digest(field: str, value: Text) -> bytes:

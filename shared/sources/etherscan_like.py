@@ -1,12 +1,12 @@
 """The client that Etherscan, Blockscout and Routescan share: one API, three accents.
 
-Answer forms: reference/providers.md 3.1 and 3.2. Only a positive "nothing found" is an empty answer.
+Answer forms: reference/providers.md 3.1 and 3.2. Only a positive "nothing found" is empty.
 """
 
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -32,12 +32,14 @@ from shared.sources.etherscan_fields import (
 from shared.sources.etherscan_refusals import (
     EMPTY,
     Speaker,
-    is_unknown_action,
+    UnknownActionError,
     known_refusal,
     refusal,
 )
 from shared.sources.etherscan_rows import FEEDS, Account, Feed, Tokens
 from shared.sources.etherscan_wire import Envelope, Page, decoded
+
+T = TypeVar("T")
 
 PLACEHOLDER = "{chain_id}"
 HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,16}")
@@ -73,7 +75,7 @@ class EtherscanLike:
             options.page_rows or provider.page_rows,
             provider.window_rows,
             options.calls_per_s or provider.calls_per_s,
-            provider.chains[chain_id].index_lag_blocks,
+            max(chain_info(chain_id).settle_depth, provider.chains[chain_id].index_lag_blocks),
         )
 
     def head(self, chain_id: int, deadline: Deadline) -> int:
@@ -90,12 +92,15 @@ class EtherscanLike:
             "boolean": "false",
         }
         reply = self._ask(chain_id, asked, deadline)
-        envelope = self._envelope(reply)
-        if is_unknown_action(*_texts(envelope)):
+        try:
+            found = self._proxied(reply).result
+        except UnknownActionError:
             return None
-        if reply.status != HTTPStatus.OK or not _is_answer(envelope):
-            raise self._refused(reply, envelope)
-        return self._hash_of(envelope.result, block, "number", reply.action)
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            raise refusal(self._speaker, found)
+        return self._checked_hash(block, found.get("number"), found.get("hash"), reply.action)
 
     def fetch(self, feed: FeedRef, query: RangeQuery, deadline: Deadline) -> Answer:
         """See ``Source.fetch``."""
@@ -167,7 +172,7 @@ class EtherscanLike:
         except msgspec.DecodeError:
             raise self._unreadable(reply) from None
         status = str(page.status)
-        is_empty = status == "0" and not page.result and EMPTY.match(str(page.message))
+        is_empty = status == "0" and not page.result and EMPTY.fullmatch(str(page.message))
         if reply.status == HTTPStatus.OK and (status == "1" or is_empty):
             rows: list[Any] = page.result
             return rows
@@ -188,8 +193,12 @@ class EtherscanLike:
 
     def _envelope(self, reply: Reply) -> Envelope:
         """What stands around an answer."""
+        return self._decoded(reply, Envelope)
+
+    def _decoded(self, reply: Reply, shape: type[T]) -> T:
+        """An answer as ``shape``."""
         try:
-            return decoded(reply.body, Envelope)
+            return decoded(reply.body, shape)
         except msgspec.ValidationError as exc:
             detail = f"{reply.action}: {exc}"
             raise SourcePayloadError(self.key, detail) from None
@@ -218,29 +227,31 @@ class EtherscanLike:
         detail = f"{reply.action} answered HTTP {reply.status} with {what}"
         return SourceUnavailableError(self.key, detail)
 
+    def _proxied(self, reply: Reply) -> Envelope:
+        """An answer in JSON-RPC form: those have no status, the API's errors around them have."""
+        envelope = self._envelope(reply)
+        is_refused = envelope.error is not None or str(envelope.status) in {"0", "2"}
+        if reply.status != HTTPStatus.OK or is_refused:
+            raise self._refused(reply, envelope)
+        return envelope
+
     def _block_number(self, reply: Reply) -> int:
         """The number in an answer to eth_blockNumber."""
-        envelope = self._envelope(reply)
+        envelope = self._proxied(reply)
         number = envelope.result
-        if reply.status != HTTPStatus.OK or not _is_answer(envelope):
-            raise self._refused(reply, envelope)
         if isinstance(number, str) and HEX_NUMBER.fullmatch(number):
             block = int(number, 16)
             if block <= HIGHEST_BLOCK:
                 return block
-        raise refusal(self._speaker, *_texts(envelope), f"head is {shortened(number)}")
+        raise refusal(self._speaker, *_texts(envelope), f"the head is {shortened(number)}")
 
-    def _hash_of(self, found: Any, block: int, number_field: str, action: str) -> bytes | None:  # noqa: ANN401
-        """The hash in an answer about a block, when it is about this block."""
-        if found is None:
-            return None
-        if not isinstance(found, dict):
-            raise refusal(self._speaker, found)
+    def _checked_hash(self, block: int, number: object, hashed: Any, action: str) -> bytes:
+        """The hash of a block, when the answer is about this block."""
+        if str(number).lower() not in {hex(block), str(block), "none"}:
+            detail = f"{action}: block {block} was asked for, {shortened(number)} came"
+            raise SourcePayloadError(self.key, detail)
         try:
-            number = found.get(number_field)
-            if number not in {hex(block), block, None}:
-                raise BadFieldError(number_field, number)
-            return digest("hash", found.get("hash"))
+            return digest("hash", hashed)
         except BadFieldError as exc:
             detail = f"{action}: {exc}"
             raise SourcePayloadError(self.key, detail) from None
@@ -252,11 +263,6 @@ def _texts(envelope: Envelope) -> list[object]:
     said = error.get("message") if isinstance(error, dict) else error
     result = envelope.result if isinstance(envelope.result, str) else None
     return [said, result, envelope.message]
-
-
-def _is_answer(envelope: Envelope) -> bool:
-    """Whether a proxy action was answered: JSON-RPC has no status, errors of the API around it have."""
-    return envelope.error is None and str(envelope.status) not in {"0", "2"}
 
 
 def _check_window(rows: list[Row], query: RangeQuery) -> None:

@@ -1,6 +1,6 @@
 """What the error texts of Etherscan-like providers mean.
 
-Texts: reference/providers.md 3.1 and 3.2, docs.etherscan.io/common-error-messages, and recorded answers.
+Texts: reference/providers.md 3.1 and 3.2, docs.etherscan.io/common-error-messages, recordings.
 """
 
 import re
@@ -24,13 +24,14 @@ PER_SECOND_RETRY_S = 1.0
 DAILY_RETRY_S = 3600.0
 TEXT_CHARS = 160
 
-EMPTY = re.compile(r"no [a-z0-9 -]{0,40}found\b", re.IGNORECASE)
-UNKNOWN_ACTION = re.compile(
-    r"(missing or )?invalid (action|module) name|unknown (action|module)"
-    r"|method .{0,60}(not supported|not found|not available|does not exist)"
-    r"|(unsupported|unknown) method",
+EMPTY = re.compile(
+    r"no ([a-z0-9-]+ ){0,3}(transactions?|transfers?|withdrawals?|records?) found[.!]?",
     re.IGNORECASE,
 )
+
+
+class UnknownActionError(SourceUnsupportedError):
+    """The provider does not know what was asked, on any chain or plan."""
 
 
 class Speaker(NamedTuple):
@@ -55,7 +56,7 @@ def refusal(speaker: Speaker, *texts: object) -> SourceError:
     known = known_refusal(speaker, *texts)
     if known is not None:
         return known
-    said = next((str(text) for text in texts if text not in {None, ""}), "")
+    said = next((str(text) for text in texts if text is not None and text != ""), "")
     return SourcePayloadError(speaker.key, f"said: {speaker.quoted(said)}")
 
 
@@ -66,11 +67,6 @@ def known_refusal(speaker: Speaker, *texts: object) -> SourceError | None:
             if isinstance(text, str) and pattern.search(text):
                 return make(speaker, speaker.quoted(text))
     return None
-
-
-def is_unknown_action(*texts: object) -> bool:
-    """Whether a provider says that it does not serve what was asked, on no chain and no plan."""
-    return any(isinstance(text, str) and UNKNOWN_ACTION.search(text) for text in texts)
 
 
 def _denied(speaker: Speaker, said: str) -> SourceError:
@@ -88,6 +84,10 @@ def _too_fast(speaker: Speaker, said: str) -> SourceError:
 
 def _unsupported(speaker: Speaker, said: str) -> SourceError:
     return SourceUnsupportedError(speaker.key, said)
+
+
+def _unknown_action(speaker: Speaker, said: str) -> SourceError:
+    return UnknownActionError(speaker.key, said)
 
 
 def _payload(speaker: Speaker, said: str) -> SourceError:
@@ -128,7 +128,12 @@ _MEANINGS = (
         r"|pro (endpoint|plan)|(not available|unavailable) (on|for|in) (your|this|the free)",
         _unsupported,
     ),
-    (UNKNOWN_ACTION, _unsupported),
+    _meaning(
+        r"(missing or )?invalid (action|module) name|unknown (action|module)"
+        r"|method .{0,60}(not supported|not found|not available|does not exist)"
+        r"|(unsupported|unknown) method",
+        _unknown_action,
+    ),
     _meaning(r"not (yet )?(been )?(processed|indexed)|still (being )?(index|process)", _not_ready),
     _meaning(r"result window is too large", _payload),
     _meaning(

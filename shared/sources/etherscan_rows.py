@@ -69,7 +69,7 @@ def _native(row: NativeRow, account: Account, tokens: Tokens) -> Row:
     block, at_s = _place(row.block_number, row.time_stamp)
     if str(row.hash).startswith("GENESIS"):
         return _genesis(row, block, at_s, account, tokens)
-    sender = field.address("from", row.sender)
+    sender = field.required_address("from", row.sender)
     receiver = field.address("to", row.to) or field.address("contractAddress", row.contract_address)
     _takes_part(account, sender, receiver)
     tx_hash = field.digest("hash", row.hash)
@@ -102,7 +102,8 @@ def _genesis(row: NativeRow, block: int, at_s: int, account: Account, tokens: To
 def _internal(row: InternalRow, account: Account, tokens: Tokens) -> Row:
     """A call inside a transaction that carried value."""
     block, at_s = _place(row.block_number, row.time_stamp)
-    sender = field.address("from", row.sender)
+    # A reward has an empty sender; a row without the field might hide that we paid.
+    sender = None if row.sender == "" else field.required_address("from", row.sender)
     receiver = field.address("to", row.to) or field.address("contractAddress", row.contract_address)
     _takes_part(account, sender, receiver)
     tx_hash = field.digest("hash", row.hash if row.hash is not None else row.transaction_hash)
@@ -136,7 +137,7 @@ def _token(row: TokenRow, account: Account, tokens: Tokens) -> Row:
     elif is_mint_or_burn and _is_silent_wrap(contract, account.chain):
         # Blockscout serves Deposit and Withdrawal as transfers, both to 0x0: no sum is right.
         return _token_row(row, account, None)
-    else:
+    elif asset not in tokens:
         tokens[asset] = _token_info(row, AssetStandard.ERC20)
     amount = field.number("value", row.value)
     return _token_row(row, account, (MovementKind.ERC20, asset, amount))
@@ -239,11 +240,7 @@ def _trace(row: InternalRow) -> bytes:
 
 def _contract(row: TokenRow) -> bytes:
     """The contract of a token row."""
-    contract = field.address("contractAddress", row.contract_address)
-    if contract is None:
-        missing = "contractAddress"
-        raise BadFieldError(missing, row.contract_address)
-    return contract
+    return field.required_address("contractAddress", row.contract_address)
 
 
 def _is_silent_wrap(contract: bytes, chain: ChainInfo) -> bool:
@@ -256,8 +253,8 @@ def _token_row(
 ) -> Row:
     """A row of a token feed with what it moved."""
     block, at_s = _place(row.block_number, row.time_stamp)
-    sender = field.address("from", row.sender)
-    receiver = field.address("to", row.to)
+    sender = field.required_address("from", row.sender)
+    receiver = field.required_address("to", row.to)
     tx_hash = field.digest("hash", row.hash)
     tx_index = field.number("transactionIndex", row.transaction_index, field.HIGHEST_TX_INDEX)
     _takes_part(account, sender, receiver, _contract(row))
@@ -281,6 +278,7 @@ def _token_info(row: TokenRow, standard: AssetStandard) -> TokenInfo:
 
 def _note_native(tokens: Tokens, chain: ChainInfo) -> None:
     """What the chain table says of its coin."""
-    tokens[NATIVE] = TokenInfo(
-        AssetStandard.NATIVE, chain.native_symbol, chain.native_name, chain.decimals
-    )
+    if NATIVE not in tokens:
+        tokens[NATIVE] = TokenInfo(
+            AssetStandard.NATIVE, chain.native_symbol, chain.native_name, chain.decimals
+        )

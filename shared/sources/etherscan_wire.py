@@ -15,6 +15,13 @@ from shared.sources.etherscan_fields import Text
 T = TypeVar("T")
 
 
+class RestBlock(msgspec.Struct):
+    """What Blockscout's REST API says of a block."""
+
+    height: Text = None
+    hash: Text = None
+
+
 class Envelope(msgspec.Struct):
     """What stands around every answer: Etherscan's three fields, or those of JSON-RPC."""
 
@@ -109,11 +116,17 @@ def decoded(body: bytes, shape: type[T]) -> T:
         msgspec.ValidationError: It is JSON of another shape.
     """
     try:
-        return _decoder(shape).decode(body)
+        wanted: Any = shape
+        found: T = _decoder(wanted).decode(body)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
+        return _loosely_decoded(body, shape)
+    return found
+
+
+def _loosely_decoded(body: bytes, shape: type[T]) -> T:
+    """The same by the slower and more lenient way."""
     try:
         loose = json.loads(body.decode("utf-8", errors="replace"))
     except (ValueError, RecursionError) as exc:
@@ -122,6 +135,6 @@ def decoded(body: bytes, shape: type[T]) -> T:
 
 
 @cache
-def _decoder(shape: type[T]) -> msgspec.json.Decoder[T]:
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     """The decoder of a shape, made once."""
     return msgspec.json.Decoder(shape)

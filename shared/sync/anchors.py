@@ -1,7 +1,8 @@
-"""Block hashes by which a stream notices that the chain below its settled block is not the one it read.
+"""Block hashes by which a stream notices that its settled part is not of this chain any more.
 
-An anchor is fetched before the pages it vouches for. Old ones are kept at growing distances, so that after a deep
-reorganisation the newest block that both chains share is found with few questions instead of guessed.
+An anchor is fetched before the pages it vouches for. Old ones are kept at growing distances, so
+that after a deep reorganisation the newest block that both chains share is found with few
+questions instead of guessed.
 """
 
 import json
@@ -25,7 +26,9 @@ def parse(text: str) -> list[Anchor]:
 
 def dump(anchors: list[Anchor]) -> str:
     """The stored form."""
-    return json.dumps([[anchor.block, anchor.hash.hex()] for anchor in anchors], separators=(",", ":"))
+    return json.dumps(
+        [[anchor.block, anchor.hash.hex()] for anchor in anchors], separators=(",", ":")
+    )
 
 
 def added(anchors: list[Anchor], new: Anchor) -> list[Anchor]:
@@ -41,7 +44,7 @@ def added(anchors: list[Anchor], new: Anchor) -> list[Anchor]:
 
 
 def fork(anchors: list[Anchor], hash_of: Callable[[int], bytes | None]) -> list[Anchor] | None:
-    """None when the newest anchor still stands or nothing can be said; else the older ones that do."""
+    """None when the newest anchor stands or nothing can be said; else the older ones that do."""
     for distance, anchor in enumerate(reversed(anchors)):
         now = hash_of(anchor.block)
         if now is None and distance == 0:

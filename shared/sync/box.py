@@ -11,10 +11,14 @@ MARGIN = 1.25
 class Box:
     """A deadline less a reserve, with a moving estimate of what one page takes."""
 
-    def __init__(self, clock: Clock, deadline: Deadline, *, reserve_s: float, first_guess_s: float = 0.0) -> None:
+    def __init__(
+        self, clock: Clock, deadline: Deadline, *, reserve_s: float, first_guess_s: float = 0.0
+    ) -> None:
         self.deadline = Deadline(deadline.at - reserve_s, clock.monotonic)
         self.length_s = self.deadline.remaining_s()
-        self._pages_s: deque[float] = deque([first_guess_s] if first_guess_s else [], maxlen=REMEMBERED)
+        self._pages_s: deque[float] = deque(
+            [first_guess_s] if first_guess_s else [], maxlen=REMEMBERED
+        )
 
     def fits_page(self) -> bool:
         """Whether a page that starts now is expected to end in time. A box always gets one try."""

@@ -10,7 +10,7 @@ from schema.queries import asset_ids, page, stream
 from schema.queries.asset_ids import AssetRow, Key
 from schema.queries.page import MovementRow, PageOutcome, PageWrite
 from schema.queries.stream import Lease, RunRow
-from schema.types import StreamKind
+from schema.types import AssetStandard, StreamKind
 from shared.errors import (
     DeadlineExceededError,
     HistoryChangedError,
@@ -38,7 +38,7 @@ REGROW_AFTER_PAGES = 3
 
 @dataclass(frozen=True, slots=True)
 class ChunkReport:
-    """What one chunk did. ``outcome`` is done, unfinished, rewound, snoozed, stopped, dead or lost."""
+    """What one chunk did; ``outcome`` as in the run table, or lost."""
 
     stream_id: int
     outcome: str
@@ -60,12 +60,15 @@ class _Progress:
     inserted: int = 0
     deleted: int = 0
     assets: dict[Key, int] = field(default_factory=dict)
+    tokens: dict[AssetRef, TokenInfo] = field(default_factory=dict)
 
 
 class Chunk:
     """Works one lease until its stream is done, the box is over, or something stops it."""
 
-    def __init__(self, seams: Seams, reader: Reader, settings: Settings, lease: Lease, box: Box) -> None:
+    def __init__(
+        self, seams: Seams, reader: Reader, settings: Settings, lease: Lease, box: Box
+    ) -> None:
         self._seams = seams
         self._reader = reader
         self._settings = settings
@@ -81,7 +84,7 @@ class Chunk:
         self._done = _Progress(to_block=lease.next_block - 1)
 
     def run(self) -> ChunkReport:
-        """Do the turn and close it. Errors of providers end in the stream's row, never in an exception.
+        """Do the turn and close it; errors of providers end in the stream's row.
 
         Raises:
             StorageError: The database is gone; the lease ends by itself.
@@ -101,7 +104,8 @@ class Chunk:
         wait = self._box.deadline.within(self._settings.lease_s / 2)
         lease, reader = self._lease, self._reader
         shared = anchors.fork(
-            self._anchors, lambda block: reader.block_hash(lease.provider, lease.chain_id, block, wait)
+            self._anchors,
+            lambda block: reader.block_hash(lease.provider, lease.chain_id, block, wait),
         )
         if shared is not None:
             return self._rewound(shared)
@@ -119,7 +123,9 @@ class Chunk:
         if walk.done:
             return self._endings().up_to_date(self._regrown())
         moved = self._done.pages > 0
-        return self._endings().unfinished(self._pass_head if moved else lease.pass_head, self._regrown(), moved=moved)
+        return self._endings().unfinished(
+            self._pass_head if moved else lease.pass_head, self._regrown(), moved=moved
+        )
 
     def _open_pass(self) -> None:
         """Pin the head, and fetch the anchor before the pages that it vouches for."""
@@ -152,10 +158,12 @@ class Chunk:
             if answer is None:
                 return
             cut = walk.feed(answer.rows)
+            # Rows held back are written with a later answer, which need not name their assets.
+            self._done.tokens |= answer.tokens
             # Asked for before the write, so that both happen at once.
             flight.keep(walk.upcoming(self._ahead()), self._box.fits_page)
             if cut is not None:
-                self._write(cut, answer)
+                self._write(cut)
             now = self._seams.clock.monotonic()
             self._box.took(now - began)
             began = now
@@ -168,9 +176,11 @@ class Chunk:
         lease = self._lease
         feed = FeedRef(lease.chain_id, lease.account, StreamKind(lease.kind))
         wait = self._box.deadline.within(self._settings.lease_s / 2)
-        return self._seams.spawn.start(lambda: self._reader.fetch(lease.provider, feed, query, wait))
+        return self._seams.spawn.start(
+            lambda: self._reader.fetch(lease.provider, feed, query, wait)
+        )
 
-    def _write(self, cut: Cut, answer: Answer) -> None:
+    def _write(self, cut: Cut) -> None:
         """Assert one range of complete blocks."""
         lease = self._lease
         assert self._pass_head is not None  # noqa: S101 - for the type checker
@@ -183,7 +193,7 @@ class Chunk:
             pass_head=self._pass_head,
             lease_s=self._settings.lease_s,
             anchors=self._anchors_to_store(cut),
-            rows=self._movements(cut, answer),
+            rows=self._movements(cut),
         )
         outcome = self._apply(write)
         self._done.pages += 1
@@ -192,7 +202,7 @@ class Chunk:
         self._done.to_block = cut.hi
 
     def _anchors_to_store(self, cut: Cut) -> str | None:
-        """The anchor list if it is news. A row's own block hash serves where the provider tells none for the pass."""
+        """The anchor list if it is news; a row's own block hash serves where no other is had."""
         if not self._anchors_changed and self._done.pages == 0:
             newest = self._anchors[-1].block if self._anchors else self._lease.settled_block
             for row in reversed(cut.rows):
@@ -206,29 +216,37 @@ class Chunk:
         """Write a page and find out what became of it."""
         lease = self._lease
         try:
-            outcome = self._seams.unit.run("page", lambda connection: page.write_page(connection, write))
+            outcome = self._seams.unit.run(
+                "page", lambda connection: page.write_page(connection, write)
+            )
         except StorageError:
             # The answer was lost, not necessarily the page: read what became of it.
             outcome = page.NOTHING
         if outcome.applied:
             return outcome
         if outcome.contradicted:
-            detail = f"{outcome.contradicted} movements in or before settled block {write.lo} came back different"
+            detail = f"{outcome.contradicted} settled movements from block {write.lo} on changed"
             raise HistoryChangedError(lease.provider, detail)
-        now = self._seams.unit.run("standing", lambda connection: stream.standing(connection, lease.stream_id))
+        now = self._seams.unit.run(
+            "standing", lambda connection: stream.standing(connection, lease.stream_id)
+        )
         if now is None or now.token != lease.token:
             message = f"stream {lease.stream_id} was taken over by another run"
             raise LeaseLostError(message)
         if now.next_block == write.next_block:
             return outcome
         if now.next_block != write.lo:
-            message = f"stream {lease.stream_id} stands at block {now.next_block}, not at {write.lo}"
+            message = (
+                f"stream {lease.stream_id} stands at block {now.next_block}, not at {write.lo}"
+            )
             raise LeaseLostError(message)
-        return self._seams.unit.run("page again", lambda connection: page.write_page(connection, write))
+        return self._seams.unit.run(
+            "page again", lambda connection: page.write_page(connection, write)
+        )
 
-    def _movements(self, cut: Cut, answer: Answer) -> list[MovementRow]:
+    def _movements(self, cut: Cut) -> list[MovementRow]:
         """Rows of complete blocks as ledger rows, with their places and asset ids."""
-        self._learn_assets(cut.rows, answer.tokens)
+        self._learn_assets(cut.rows)
         ids = self._done.assets
         found = []
         for block, rows in groupby(cut.rows, key=attrgetter("block")):
@@ -238,18 +256,28 @@ class Chunk:
             for pos, draft in positions(self._lease.provider, block, drafts):
                 found.append(
                     MovementRow(
-                        block, pos, at_s, ids[draft.asset], int(draft.kind), draft.tx_hash, draft.counterparty, draft.amount
+                        block,
+                        pos,
+                        at_s,
+                        ids[draft.asset],
+                        int(draft.kind),
+                        draft.tx_hash,
+                        draft.counterparty,
+                        draft.amount,
                     )
                 )
         return found
 
-    def _learn_assets(self, rows: Sequence[Row], tokens: dict[AssetRef, TokenInfo]) -> None:
+    def _learn_assets(self, rows: Sequence[Row]) -> None:
         """Make sure that every asset of these rows has an id."""
         known = self._done.assets
         unknown = {draft.asset for row in rows for draft in row.drafts} - known.keys()
         if not unknown:
             return
-        wanted: dict[Key, AssetRow] = {asset: _asset_row(self._lease.kind, tokens.get(asset)) for asset in unknown}
+        wanted: dict[Key, AssetRow] = {
+            asset: _asset_row(self._lease.kind, asset, self._done.tokens.get(asset))
+            for asset in unknown
+        }
         chain_id = self._lease.chain_id
         known |= self._seams.unit.run(
             "assets", lambda connection: asset_ids.asset_ids(connection, chain_id, wanted)
@@ -264,17 +292,23 @@ class Chunk:
     def _failed(self, error: TallybookError) -> Ending:
         """What an error means for the stream."""
         moved = self._done.pages > 0
-        if isinstance(error, SourceUnsupportedError) and self._lease.settled_block < 0 and not moved:
+        if (
+            isinstance(error, SourceUnsupportedError)
+            and self._lease.settled_block < 0
+            and not moved
+        ):
             other = registry.next_source(self._lease.provider, self._lease.chain_id, self._settings)
             if other is not None:
                 return self._endings().other_provider(other, error)
         pass_head = self._pass_head if moved else self._lease.pass_head
-        if isinstance(error, SourceTimeoutError | DeadlineExceededError) and self._box_was_short(moved):
+        if isinstance(error, SourceTimeoutError | DeadlineExceededError) and self._box_was_short(
+            moved
+        ):
             return self._endings().unfinished(pass_head, self._lease.page_rows, moved=moved)
         return self._endings().failed(error, pass_head, self._page_rows, moved=moved)
 
-    def _box_was_short(self, moved: bool) -> bool:  # noqa: FBT001 - private
-        """Whether the box ended, rather than the provider was slow: pages went well, or little was left for us."""
+    def _box_was_short(self, moved: bool) -> bool:
+        """Whether the box ended, rather than the provider was slow."""
         return self._box.deadline.remaining_s() <= 0 and (moved or not self._had_a_fair_share)
 
     def _endings(self) -> Endings:
@@ -308,9 +342,17 @@ class Chunk:
         return self._report(ending.outcome, closing.state, closing.due_in_s, closing.error)
 
     def _report(
-        self, outcome: str, state: str | None, due_in_s: float, error: tuple[str, str, str] | TallybookError | None
+        self,
+        outcome: str,
+        state: str | None,
+        due_in_s: float,
+        error: tuple[str, str, str] | TallybookError | None,
     ) -> ChunkReport:
-        fault = (error.code, error.detail, error.how_to_fix) if isinstance(error, TallybookError) else error
+        fault = (
+            (error.code, error.detail, error.how_to_fix)
+            if isinstance(error, TallybookError)
+            else error
+        )
         return ChunkReport(
             stream_id=self._lease.stream_id,
             outcome=outcome,
@@ -345,8 +387,9 @@ class _Flight:
         return self._under_way.popleft()[1].result() if self._under_way else None
 
 
-def _asset_row(kind: str, token: TokenInfo | None) -> AssetRow:
+def _asset_row(kind: str, asset: AssetRef, token: TokenInfo | None) -> AssetRow:
     """What is stored with an asset; a feed that says nothing leaves it blank."""
     if token is None:
-        return AssetRow(kind, None, None, None)
+        standard = AssetStandard.NATIVE.value if asset.contract is None else kind
+        return AssetRow(standard, None, None, None)
     return AssetRow(token.standard.value, token.symbol, token.name, token.decimals)

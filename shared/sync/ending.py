@@ -43,17 +43,24 @@ class Endings:
     def up_to_date(self, page_rows: int | None) -> Ending:
         """The pass reached its head."""
         due_in_s = self._jittered(self._settings.refresh_s)
-        return Ending("done", self._closing(StreamState.UP_TO_DATE, due_in_s, page_rows=page_rows, synced=True))
+        return Ending(
+            "done",
+            self._closing(StreamState.UP_TO_DATE, due_in_s, page_rows=page_rows, synced=True),
+        )
 
     def unfinished(self, pass_head: int | None, page_rows: int | None, *, moved: bool) -> Ending:
         """The box closed first."""
         attempts = 0 if moved else self._lease.attempts
-        closing = self._closing(StreamState.PENDING, 0.0, attempts=attempts, pass_head=pass_head, page_rows=page_rows)
+        closing = self._closing(
+            StreamState.PENDING, 0.0, attempts=attempts, pass_head=pass_head, page_rows=page_rows
+        )
         return Ending("unfinished", closing)
 
     def rewound(self, block: int, anchors: str) -> Ending:
-        """The chain reorganised below the settled block: back to a block that it shares with what we read."""
-        error = HistoryChangedError(self._lease.provider, f"the chain reorganised; reading again from block {block}")
+        """The chain reorganised below the settled block: back to a block that both share."""
+        error = HistoryChangedError(
+            self._lease.provider, f"the chain reorganised; reading again from block {block}"
+        )
         closing = self._closing(StreamState.PENDING, 0.0, error=error)
         return Ending("rewound", closing._replace(rewind_to=block, anchors=anchors))
 
@@ -62,11 +69,15 @@ class Endings:
         closing = self._closing(StreamState.PENDING, 0.0, error=error)
         return Ending("unfinished", closing._replace(provider=provider))
 
-    def failed(self, error: TallybookError, pass_head: int | None, page_rows: int, *, moved: bool) -> Ending:
+    def failed(
+        self, error: TallybookError, pass_head: int | None, page_rows: int, *, moved: bool
+    ) -> Ending:
         """Something went wrong: wait, stop, or give up."""
         attempts = 0 if moved else self._lease.attempts
         slow = isinstance(error, SourceTimeoutError | DeadlineExceededError)
-        smaller = max(FEWEST_PAGE_ROWS, page_rows // 2) if slow and not moved else self._lease.page_rows
+        smaller = (
+            max(FEWEST_PAGE_ROWS, page_rows // 2) if slow and not moved else self._lease.page_rows
+        )
         state, due_in_s = StreamState.SNOOZED, 0.0
         if isinstance(error, SourceRateLimitedError):
             due_in_s = error.retry_after_s * (1 + JITTER * self._rng.random())
@@ -83,7 +94,7 @@ class Endings:
         return Ending(state.value, closing)
 
     def _worth_waiting(self, error: TallybookError) -> bool:
-        """A contradiction is read a second time before it stops the stream: one answer may have lied."""
+        """A contradiction stops the stream when read a second time: one answer may have lied."""
         if isinstance(error, HistoryChangedError):
             return self._lease.error_code != HistoryChangedError.code
         return error.retryable

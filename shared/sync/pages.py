@@ -1,14 +1,18 @@
 """From provider pages to complete blocks: which request comes next, and what may be asserted.
 
-Pure: it sends nothing and knows no clock. A *window* is one range request ``start..head`` walked page by page as far
-as the provider's window reaches; the next window starts at the last block seen, inclusive.
+Pure: it sends nothing and knows no clock. A *window* is one range request ``start..head`` walked
+page by page as far as the provider's window reaches; the next window starts at the last block
+seen, inclusive.
 
 - A page's last block is held back until a later block or the end of history proves it complete.
-- Only a positively empty answer proves the end. A page that is merely short may have been cut, so what follows it is
-  asked for: with T rows of a window known, page ``T / s + 1`` of size ``s`` begins exactly behind them for any divisor.
-- Between two pages of a window the provider's rows may shift (a row indexed late). Where the last row of one page
-  equals the first of the next, a repeated row and two equal transfers look alike: the block is read again in one piece.
-- A block that fills a whole window is also read from its other end; where the two do not meet, BlockTooLargeError.
+- Only a positively empty answer proves the end. A page that is merely short may have been cut, so
+  what follows it is asked for: with T rows of a window known, page ``T / s + 1`` of size ``s``
+  begins exactly behind them for any divisor.
+- Between two pages of a window the provider's rows may shift (a row indexed late). Where the last
+  row of one page equals the first of the next, a repeated row and two equal transfers look alike:
+  the block is read again in one piece.
+- A block that fills a whole window is also read from its other end; where the two do not meet,
+  BlockTooLargeError.
 """
 
 from collections.abc import Sequence
@@ -31,7 +35,9 @@ class Cut(NamedTuple):
 class Walk:
     """The way from ``lo`` to ``head``."""
 
-    def __init__(self, source: str, lo: int, head: int, *, page_rows: int, window_rows: int) -> None:
+    def __init__(
+        self, source: str, lo: int, head: int, *, page_rows: int, window_rows: int
+    ) -> None:
         self.done = lo > head
         self._source = source
         self._head = head
@@ -41,6 +47,7 @@ class Walk:
         self._flowing = False
         self._backward: list[Row] | None = None
         self._reread: int | None = None
+        self._probing = False
         self._open_window(lo, must_show=False)
 
     def upcoming(self, most: int) -> list[RangeQuery]:
@@ -50,19 +57,24 @@ class Walk:
         if self._backward is not None:
             return [RangeQuery(self._start, self._start, self._page, self._size, descending=True)]
         last = min(self._page + most - 1, self._last_page) if self._flowing else self._page
-        return [RangeQuery(self._start, self._head, page, self._size) for page in range(self._page, last + 1)]
+        return [
+            RangeQuery(self._start, self._head, page, self._size)
+            for page in range(self._page, last + 1)
+        ]
 
     def feed(self, rows: Sequence[Row]) -> Cut | None:
         """Take the answer to the first of ``upcoming``; returns what it completes.
 
         Raises:
-            SourcePayloadError: The answers contradict each other; nothing more may be asserted from them.
-            BlockTooLargeError: No window of the provider shows all of one block.
+            SourcePayloadError: The answers contradict each other; nothing more may be asserted
+            from them. BlockTooLargeError: No window of the provider shows all of one block.
         """
         if self._backward is not None:
             return self._feed_backward(rows)
         if rows and self._held and rows[0].block < self._held[-1].block:
-            detail = f"page {self._page} goes back from block {self._held[-1].block} to {rows[0].block}"
+            detail = (
+                f"page {self._page} goes back from block {self._held[-1].block} to {rows[0].block}"
+            )
             raise SourcePayloadError(self._source, detail)
         if not rows:
             return self._end()
@@ -108,9 +120,10 @@ class Walk:
         return last == first and bool(last.drafts) and last.block != self._reread
 
     def _keep_small_pages(self) -> bool:
-        """Whether to go on with pages of the probe's size, once a short page is known to have been cut.
+        """Whether to go on with pages of the probe's size, once a page is known to have been cut.
 
-        A provider may cap its pages lower than it says; in a block that fills the window there is no other way on.
+        A provider may cap its pages lower than it says; in a block that fills the window there is
+        no other way on.
         """
         one_cut_page = self._page == 2 and self._held[-1].block == self._start  # noqa: PLR2004 - behind the first
         return self._size >= WORTH_KEEPING_ROWS or one_cut_page
@@ -170,7 +183,8 @@ class Walk:
             self._backward = None
             return self._pass_by(whole)
         if len(rows) < self._size or self._page >= self._last_page:
-            detail = f"block {self._start} holds more than the {2 * self._window_rows} rows that can be shown"
+            most = 2 * self._window_rows
+            detail = f"block {self._start} holds more than the {most} rows that can be shown"
             raise BlockTooLargeError(self._source, detail)
         self._page += 1
         return None
@@ -196,8 +210,9 @@ def _split(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 def _joined(forward: list[Row], backward: list[Row]) -> list[Row] | None:
     """One block from both ends, or None while they do not meet.
 
-    The last transaction of ``forward`` and the first of ``backward`` may be cut; every other one is whole in the
-    list that holds it. They meet when backward's first transaction is whole in forward.
+    The last transaction of ``forward`` and the first of ``backward`` may be cut; every other one
+    is whole in the list that holds it. They meet when backward's first transaction is whole in
+    forward.
     """
     if not backward:
         return None

@@ -1,8 +1,9 @@
-"""A movement's place in its block, computed from what it says and never counted in the provider's order.
+"""A movement's place in its block, computed from what it says, never from the order served.
 
-``pos = tx_index << 40 | low40``. Where the provider numbers nothing (Etherscan-like token feeds), ``low40`` is a digest
-of the content and of k, the occurrence among equal movements of the whole transaction. Then the provider's order,
-the direction of paging and the cut of windows do not matter: the same block always gets the same positions.
+``pos = tx_index << 40 | low40``. Where the provider numbers nothing (Etherscan-like token feeds),
+``low40`` is a digest of the content and of k, the occurrence among equal movements of the whole
+transaction. Then the provider's order, the direction of paging and the cut of windows do not
+matter: the same block always gets the same positions.
 """
 
 from collections import defaultdict
@@ -33,26 +34,38 @@ def positions(source: str, block: int, drafts: Iterable[Draft]) -> list[tuple[in
         occurrence = seen[draft]
         seen[draft] += 1
         if occurrence and (draft.identity or draft.kind in KEYED):
-            detail = f"block {block} lists one row twice (transaction {draft.tx_hash.hex() or 'none'})"
+            detail = (
+                f"block {block} lists one row twice (transaction {draft.tx_hash.hex() or 'none'})"
+            )
             raise SourcePayloadError(source, detail)
         wanted[draft.tx_index << LOW_BITS | _low(draft, occurrence)].append(draft)
     return _settle(source, block, wanted)
 
 
 def _low(draft: Draft, occurrence: int) -> int:
-    """The lower 40 bits: kind and leg where a transaction has at most one such movement, else a digest."""
+    """The lower 40 bits: kind and leg where a transaction has one such movement, else a digest."""
     if draft.kind in KEYED:
         return draft.kind << 8 | draft.leg
     if draft.identity:
         content: tuple[object, ...] = (draft.tx_hash, draft.identity, draft.leg)
     else:
-        content = (draft.tx_hash, draft.asset, draft.counterparty, draft.amount, draft.kind, draft.leg, occurrence)
+        content = (
+            draft.tx_hash,
+            draft.asset,
+            draft.counterparty,
+            draft.amount,
+            draft.kind,
+            draft.leg,
+            occurrence,
+        )
     return int.from_bytes(blake2b(repr(content).encode(), digest_size=LOW_BITS // 8).digest())
 
 
 def _settle(source: str, block: int, wanted: dict[int, list[Draft]]) -> list[tuple[int, Draft]]:
     """Resolve places that two movements want: by content, each takes the next free one."""
-    placed: dict[int, Draft] = {pos: rivals[0] for pos, rivals in wanted.items() if len(rivals) == 1}
+    placed: dict[int, Draft] = {
+        pos: rivals[0] for pos, rivals in wanted.items() if len(rivals) == 1
+    }
     for pos in sorted(pos for pos, rivals in wanted.items() if len(rivals) > 1):
         if wanted[pos][0].kind in KEYED:
             detail = f"block {block} has two transactions with index {pos >> LOW_BITS}"

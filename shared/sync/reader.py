@@ -1,4 +1,4 @@
-"""A provider as the engine uses it: paced by the gate, held back when it asks, and asked once for what is shared."""
+"""A provider as the engine uses it: paced, held back, and asked once for what is shared."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +16,8 @@ T = TypeVar("T")
 class Reader:
     """All calls of one process to its providers.
 
-    The head and the hashes asked for with it are kept for a few seconds: the streams of one address ask for the same.
+    The head and the hashes asked for with it are kept for a few seconds: the streams of one
+    address ask for the same.
     """
 
     def __init__(self, source_of: Callable[[str], Source], gate: RateGate, clock: Clock) -> None:
@@ -41,13 +42,17 @@ class Reader:
         return head
 
     def block_hash(self, key: str, chain_id: int, block: int, deadline: Deadline) -> bytes | None:
-        """The hash of a block, at most ``HEAD_KEPT_S`` old, or None when the provider cannot tell."""
+        """The hash of a block, at most ``HEAD_KEPT_S`` old; None when the provider cannot tell."""
         kept = self._hashes.get((key, chain_id, block))
         if kept is not None and self._is_young(kept[0]):
             return kept[1]
         asked_at = self._clock.monotonic()
-        found = self._ask(key, deadline, lambda source: source.block_hash(chain_id, block, deadline))
-        self._hashes = {name: value for name, value in self._hashes.items() if self._is_young(value[0])}
+        found = self._ask(
+            key, deadline, lambda source: source.block_hash(chain_id, block, deadline)
+        )
+        self._hashes = {
+            name: value for name, value in self._hashes.items() if self._is_young(value[0])
+        }
         self._hashes[key, chain_id, block] = (asked_at, found)
         return found
 
@@ -58,7 +63,9 @@ class Reader:
     def forget(self, key: str, chain_id: int) -> None:
         """Drop what was kept of a chain: it reorganised."""
         self._heads.pop((key, chain_id), None)
-        self._hashes = {name: value for name, value in self._hashes.items() if name[:2] != (key, chain_id)}
+        self._hashes = {
+            name: value for name, value in self._hashes.items() if name[:2] != (key, chain_id)
+        }
 
     def _ask(self, key: str, deadline: Deadline, call: Callable[[Source], T]) -> T:
         """Wait for our turn, call, and let everybody wait when the provider says so."""

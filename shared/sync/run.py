@@ -22,17 +22,21 @@ RETRY_MARGIN_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The chunks of one run. ``next_due_s`` is when the next of the streams asked for is due, None when none is."""
+    """The chunks of one run; ``next_due_s`` is when the next of the streams asked for is due."""
 
     chunks: tuple[ChunkReport, ...]
     next_due_s: float | None = None
 
 
 class SyncEngine:
-    """The engine behind every entry point: it fills a box from the queue, or from streams that a caller names."""
+    """The engine behind every entry point: fills a box from the queue, or from named streams."""
 
     def __init__(
-        self, seams: Seams, source_of: Callable[[str], Source], settings: Settings, holder: str | None = None
+        self,
+        seams: Seams,
+        source_of: Callable[[str], Source],
+        settings: Settings,
+        holder: str | None = None,
     ) -> None:
         self._seams = seams
         self._settings = settings
@@ -49,11 +53,13 @@ class SyncEngine:
         while claim is not None:
             chunk, outcome, then = self._look(claim.wake_up, box)
             chunks += [chunk] if chunk else []
-            claim = queue.finish(claim, outcome, then=then, claim_next_s=lease_s if box.fits_page() else None)
+            claim = queue.finish(
+                claim, outcome, then=then, claim_next_s=lease_s if box.fits_page() else None
+            )
         return self._ended(box, chunks)
 
     def step(self, stream_ids: Sequence[int], deadline: Deadline) -> RunReport:
-        """Work the given streams now, straight from the ledger, until the box is nearly over or none is due."""
+        """Work the given streams now, straight from the ledger, until the box is nearly over."""
         box = self._box(deadline)
         chunks: list[ChunkReport] = []
         looked_at: set[int] = set()
@@ -75,10 +81,15 @@ class SyncEngine:
 
     def _box(self, deadline: Deadline) -> Box:
         return Box(
-            self._seams.clock, deadline, reserve_s=self._settings.reserve_s, first_guess_s=self._page_s
+            self._seams.clock,
+            deadline,
+            reserve_s=self._settings.reserve_s,
+            first_guess_s=self._page_s,
         )
 
-    def _ended(self, box: Box, chunks: list[ChunkReport], next_due_s: float | None = None) -> RunReport:
+    def _ended(
+        self, box: Box, chunks: list[ChunkReport], next_due_s: float | None = None
+    ) -> RunReport:
         self._page_s = box.page_s()
         return RunReport(tuple(chunks), next_due_s)
 
@@ -92,7 +103,8 @@ class SyncEngine:
         if now is None or now.resting or now.state in {StreamState.STOPPED, StreamState.DEAD}:
             return None, Done(), []
         if now.lease_left_s > 0:
-            # Somebody works on it: look again when that lease ends, should it die before it says what comes next.
+            # Somebody works on it: look again when that lease ends, should it die before it says
+            # what comes next.
             return None, Retry(now.lease_left_s + RETRY_MARGIN_S), []
         if now.state == StreamState.SNOOZED and now.due_in_s > 0:
             return None, Retry(now.due_in_s), []
@@ -123,7 +135,9 @@ class SyncEngine:
         )
 
     def _standing(self, stream_id: int) -> Standing | None:
-        return self._seams.unit.run("standing", lambda connection: stream.standing(connection, stream_id))
+        return self._seams.unit.run(
+            "standing", lambda connection: stream.standing(connection, stream_id)
+        )
 
     def _next_due(self, stream_ids: Sequence[int], but: set[int]) -> int | None:
         """The longest due of these streams that is free, or whose holder is dead."""
@@ -135,8 +149,13 @@ class SyncEngine:
 
     def _next_due_s(self, stream_ids: Sequence[int]) -> float | None:
         """Seconds until the first of these streams can be worked; 0 when one can now."""
-        waits = [max(waiting.due_in_s, waiting.lease_left_s, 0.0) for waiting in self._waiting(stream_ids)]
+        waits = [
+            max(waiting.due_in_s, waiting.lease_left_s, 0.0)
+            for waiting in self._waiting(stream_ids)
+        ]
         return min(waits, default=None)
 
     def _waiting(self, stream_ids: Sequence[int]) -> list[Waiting]:
-        return self._seams.unit.run("due", lambda connection: stream.waiting(connection, stream_ids))
+        return self._seams.unit.run(
+            "due", lambda connection: stream.waiting(connection, stream_ids)
+        )

@@ -10,7 +10,7 @@ DAY_S = 86_400.0
 
 
 def push_due(seams: Seams, *, most: int = BATCH) -> int:
-    """Wake every stream that is due and free; the number pushed. Costs one query when nothing is due."""
+    """Wake every stream that is due and free; the number pushed. One query when nothing is due."""
     due = seams.unit.run("due", lambda connection: stream.due_ids(connection, most=most))
     if due:
         seams.queue.push_many([Push(WakeUp(stream_id)) for stream_id in due])
@@ -19,5 +19,9 @@ def push_due(seams: Seams, *, most: int = BATCH) -> int:
 
 def tidy(seams: Seams, settings: Settings) -> None:
     """Delete old run rows, and one batch of streams that no wallet has wanted for long."""
-    seams.unit.run("prune", lambda connection: retire.prune_runs(connection, settings.run_keep_days * DAY_S))
-    seams.unit.run("retire", lambda connection: retire.delete_rested(connection, settings.rest_days * DAY_S))
+    seams.unit.run(
+        "prune", lambda connection: retire.prune_runs(connection, settings.run_keep_days * DAY_S)
+    )
+    seams.unit.run(
+        "retire", lambda connection: retire.delete_rested(connection, settings.rest_days * DAY_S)
+    )

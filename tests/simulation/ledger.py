@@ -25,13 +25,23 @@ def movements(engine: Engine, account: str, chain_id: int) -> Counter[Move]:
     with reading(engine) as connection:
         rows = connection.exec_driver_sql(MOVEMENTS, (account, chain_id)).all()
     return Counter(
-        Move(row[0], row[1], row[2], row[3], None if row[4] is None else int(row[4]), row[5], int(row[6]),
-             MovementKind(row[7]).name)
+        Move(
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            None if row[4] is None else int(row[4]),
+            row[5],
+            int(row[6]),
+            MovementKind(row[7]).name,
+        )
         for row in rows
     )
 
 
-def balances(engine: Engine, account: str, chain_id: int) -> dict[tuple[bytes | None, int | None], int]:
+def balances(
+    engine: Engine, account: str, chain_id: int
+) -> dict[tuple[bytes | None, int | None], int]:
     """Balances over all live streams, zeros left out."""
     sums: defaultdict[tuple[bytes | None, int | None], int] = defaultdict(int)
     with reading(engine) as connection:
@@ -41,7 +51,7 @@ def balances(engine: Engine, account: str, chain_id: int) -> dict[tuple[bytes | 
 
 
 class Invariants:
-    """Checked after every commit: balances are sums, tokens only grow, settled rows change by rewind only."""
+    """Checked after every commit: balances are sums, tokens grow, settled rows stay."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -51,9 +61,15 @@ class Invariants:
     def check(self, label: str) -> None:
         """Raise when the last commit broke one of them."""
         with reading(self._engine) as connection:
-            streams = connection.exec_driver_sql("SELECT id, lease_token, settled_block FROM stream").all()
-            rows = connection.exec_driver_sql("SELECT stream_id, block, pos, asset_id, amount FROM movement").all()
-            held = connection.exec_driver_sql("SELECT stream_id, asset_id, amount, movements FROM balance").all()
+            streams = connection.exec_driver_sql(
+                "SELECT id, lease_token, settled_block FROM stream"
+            ).all()
+            rows = connection.exec_driver_sql(
+                "SELECT stream_id, block, pos, asset_id, amount FROM movement"
+            ).all()
+            held = connection.exec_driver_sql(
+                "SELECT stream_id, asset_id, amount, movements FROM balance"
+            ).all()
         sums: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
         by_stream: defaultdict[int, set[tuple[object, ...]]] = defaultdict(set)
         for stream_id, block, pos, asset_id, amount in rows:
@@ -72,5 +88,7 @@ class Invariants:
             if settled_block < before:
                 assert label == "close", f"settled_block shrank after {label}"
             else:
-                assert {row for row in now if row[0] <= before} == kept, f"a settled row changed after {label}"  # type: ignore[operator]
+                assert {row for row in now if row[0] <= before} == kept, (
+                    f"a settled row changed after {label}"
+                )  # type: ignore[operator]
             self._settled[stream_id] = (settled_block, now)

@@ -1,4 +1,4 @@
-"""One whole history: a world that grows and reorganises while several runs sync it, and what must come of it."""
+"""One whole history: a world that changes while several runs sync it, and what must come."""
 
 import random
 from dataclasses import dataclass, field
@@ -28,11 +28,21 @@ CHAIN = 1
 DEPTH = 6
 KINDS = (StreamKind.NATIVE, StreamKind.INTERNAL, StreamKind.ERC20)
 BEHIND = "UPDATE stream SET due_at = 0 WHERE synced_block IS NULL OR synced_block < ?"
-FAULTS = ("http_429", "http_500", "truncated", "error_list", "status_2", "shuffled", "late", "short_page", "dropped")
+FAULTS = (
+    "http_429",
+    "http_500",
+    "truncated",
+    "error_list",
+    "status_2",
+    "shuffled",
+    "late",
+    "short_page",
+    "dropped",
+)
 
 
 class Shrunk:
-    """A source with small pages, a small window and a small depth, so that a short history meets every border."""
+    """A source with small pages, window and depth, so that a short history meets every border."""
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self.key = source.key
@@ -41,7 +51,7 @@ class Shrunk:
         self.fetch = source.fetch
         self._limits = limits
 
-    def limits(self, chain_id: int) -> Limits:
+    def limits(self, chain_id: int) -> Limits:  # noqa: ARG002 - as Source has it
         return self._limits
 
 
@@ -66,9 +76,14 @@ class Schedule:
         self.plan = plan or Plan()
         self.rng = random.Random(f"plan/{seed}")
         self.scheduler = Scheduler(
-            seed, crash_odds=self.plan.crash_odds, freeze_odds=self.plan.freeze_odds, crash_at=crash_at
+            seed,
+            crash_odds=self.plan.crash_odds,
+            freeze_odds=self.plan.freeze_odds,
+            crash_at=crash_at,
         )
-        self.world = World(seed, WorldConfig(wallets=2, coins=3, nfts=1, blocks=self.rng.randint(8, 25)))
+        self.world = World(
+            seed, WorldConfig(wallets=2, coins=3, nfts=1, blocks=self.rng.randint(8, 25))
+        )
         self.account = "0x" + self.world.wallets[0].hex()
         self.emulator = Emulator(
             WorldStore(self.world),
@@ -102,13 +117,16 @@ class Schedule:
         for move, count in true.items():
             key = (move.contract, move.token_id)
             sums[key] = sums.get(key, 0) + move.amount * count
-        assert ledger.balances(self.engine, self.account, CHAIN) == {key: held for key, held in sums.items() if held}
+        assert ledger.balances(self.engine, self.account, CHAIN) == {
+            key: held for key, held in sums.items() if held
+        }
 
     def _watch(self) -> list[int]:
         with session_scope(self.engine) as session:
             address = Address(account=self.account, created_at=START)
             session.add(address)
             session.flush()
+            assert address.id is not None
             streams = [
                 Stream(
                     address_id=address.id,
@@ -138,7 +156,9 @@ class Schedule:
             rng=self.rng,
             spawn=SimSpawn(self.scheduler, process),
         )
-        settings = self.settings.model_copy(update={"refresh_s": 1e6}) if self.calm else self.settings
+        settings = (
+            self.settings.model_copy(update={"refresh_s": 1e6}) if self.calm else self.settings
+        )
         return SyncEngine(seams, lambda _: source, settings, holder=process.name)
 
     def _start_runner(self, name: str) -> None:
@@ -162,7 +182,9 @@ class Schedule:
         for _ in range(self.rng.randint(2, 8)):
             self.scheduler.sleep(self.rng.random() * 6)
             if self.rng.random() < 0.4:
-                deepest = DEPTH * 3 if self.plan.deep_reorgs and self.rng.random() < 0.2 else DEPTH - 1
+                deepest = (
+                    DEPTH * 3 if self.plan.deep_reorgs and self.rng.random() < 0.2 else DEPTH - 1
+                )
                 depth = self.rng.randint(1, deepest)
                 self.world.reorg(depth)
                 self.scheduler.note(f"the chain replaces its last {depth} blocks")
@@ -182,7 +204,9 @@ class Schedule:
             for stream_id in self.stream_ids:
                 standing = stream.standing(connection, stream_id)
                 assert standing is not None
-                assert standing.state == "up_to_date", f"seed {self.seed}: stream {stream_id} is {standing}"
+                assert standing.state == "up_to_date", (
+                    f"seed {self.seed}: stream {stream_id} is {standing}"
+                )
 
     def _finish(self) -> None:
         for _ in range(30):

@@ -1,4 +1,4 @@
-"""One seed, one history: greenlets stepped one at a time, which can be frozen and crashed at every step."""
+"""One seed, one history: greenlets stepped one at a time, frozen and crashed at any step."""
 
 import heapq
 import random
@@ -42,7 +42,9 @@ class Process:
 class Scheduler:
     """Runs tasks step by step in an order that the seed decides."""
 
-    def __init__(self, seed: int, *, crash_odds: float = 0.0, freeze_odds: float = 0.0, crash_at: int = 0) -> None:
+    def __init__(
+        self, seed: int, *, crash_odds: float = 0.0, freeze_odds: float = 0.0, crash_at: int = 0
+    ) -> None:
         self.rng = random.Random(seed)
         self.seed = seed
         self.now_s = 0.0
@@ -130,6 +132,6 @@ class Scheduler:
             task.result = task.work()
         except CrashError:
             task.process.dead = True
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - whoever joins it raises it
             task.error = exc
         task.done = True

@@ -1,4 +1,4 @@
-"""The engine's seams, stepped by the scheduler: each effect has an edge before and an edge after."""
+"""The engine's seams, stepped by the scheduler: each effect has an edge before and after."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class SimClock:
-    """A machine's clock; ``skew_s`` is how far its wall clock is off. The database's clock has none."""
+    """A machine's clock; ``skew_s`` is how far its wall clock is off."""
 
     def __init__(self, scheduler: Scheduler, skew_s: float = 0.0) -> None:
         self._scheduler = scheduler
@@ -38,7 +38,7 @@ class SimClock:
 
 
 class SimUnit:
-    """Steps against the ledger: whole or not at all, and a crash after one means nobody learns of it."""
+    """Steps against the ledger: whole or not at all; after a crash nobody learns of one."""
 
     def __init__(self, scheduler: Scheduler, engine: Engine, check: Callable[[str], None]) -> None:
         self._scheduler = scheduler
@@ -62,9 +62,17 @@ class SimHttp:
         self._http = http
 
     def get(
-        self, source: str, url: str, *, params: Mapping[str, Any], deadline: Deadline, max_bytes: int = 2**25
+        self,
+        source: str,
+        url: str,
+        *,
+        params: Mapping[str, Any],
+        deadline: Deadline,
+        max_bytes: int = 2**25,
     ) -> HttpResponse:
-        what = f"{params.get('action')} {params.get('startblock', '')}..{params.get('endblock', '')}"
+        what = (
+            f"{params.get('action')} {params.get('startblock', '')}..{params.get('endblock', '')}"
+        )
         self._scheduler.step(f"ask {what} page {params.get('page', '')}")
         answer = self._http.get(source, url, params=params, deadline=deadline, max_bytes=max_bytes)
         self._scheduler.step(f"answer {what}")
@@ -79,7 +87,9 @@ class SimSpawn:
         self._process = process
 
     def start(self, work: Callable[[], T]) -> Handle[T]:
-        return SimHandle(self._scheduler, self._scheduler.spawn(f"{self._process.name}+", work, self._process))
+        return SimHandle(
+            self._scheduler, self._scheduler.spawn(f"{self._process.name}+", work, self._process)
+        )
 
 
 class SimHandle(Handle[T]):

@@ -1,4 +1,4 @@
-"""Seeded schedules of the whole engine: killed, frozen, doubled and lied to, the ledger equals the chain."""
+"""Seeded schedules: killed, frozen, doubled and lied to, the ledger equals the chain."""
 
 import pytest
 
@@ -16,4 +16,6 @@ def test_ledger_equals_the_oracle_whatever_happens_on_the_way(seed: int) -> None
 
 
 def test_quiet_schedule_needs_no_luck() -> None:
-    Schedule(7, Plan(runners=1, runs=2, crash_odds=0, freeze_odds=0, fault_odds=0, deep_reorgs=False)).run()
+    Schedule(
+        7, Plan(runners=1, runs=2, crash_odds=0, freeze_odds=0, fault_odds=0, deep_reorgs=False)
+    ).run()

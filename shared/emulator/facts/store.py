@@ -1,4 +1,4 @@
-"""Real public-chain facts kept with the project, served in each provider's form; see PROVENANCE.md."""
+"""Real public-chain facts, served in each provider's form; see PROVENANCE.md."""
 
 import json
 from collections import defaultdict
@@ -81,12 +81,14 @@ class FactsStore:
 
     def _read(self, account: bytes, chain_id: int, facts: dict[str, Any]) -> list[Event]:
         accounts: list[bytes] = [bytes.fromhex(text) for text in facts["accounts"]]
-        named = {None: None, **dict(enumerate(accounts))}
+        named: dict[int | None, bytes | None] = {None: None, **dict(enumerate(accounts))}
         tokens = [Token(accounts[row[0]], *row[1:]) for row in facts["tokens"]]
         events: list[Event] = []
         txs: list[Tx] = []
         for row in facts["transactions"]:
-            block, time_s, block_hash, number, tx_hash, nonce, sender, to, created, value, *rest = row
+            block, time_s, block_hash, number, tx_hash, nonce, sender, to, created, value, *rest = (
+                row
+            )
             gas_used, gas_price, failed, listed = rest
             txs.append(
                 Tx(
@@ -110,11 +112,12 @@ class FactsStore:
             events.append(Genesis(0, account, int(value)))
             self._stamp(chain_id, 0, "", time_s)
         for tx, trace, sender, to, created, value, call, failed in facts["internals"]:
-            ends = (accounts[sender], named[to], named[created])
-            events.append(Internal(txs[tx], trace, *ends, int(value), call, bool(failed)))
+            source, target, made = accounts[sender], named[to], named[created]
+            kept = (int(value), call, bool(failed))
+            events.append(Internal(txs[tx], trace, source, target, made, *kept))
         for tx, token, sender, to, value in facts["transfers"]:
-            ends = (accounts[sender], accounts[to])
-            events.append(Transfer(txs[tx], tokens[token], *ends, int(value), None))
+            pair = (accounts[sender], accounts[to])
+            events.append(Transfer(txs[tx], tokens[token], *pair, int(value), None))
         for block, time_s, number, validator, gwei in facts["withdrawals"]:
             events.append(Withdrawal(block, number, validator, account, gwei))
             self._stamp(chain_id, block, "", time_s)

@@ -1,4 +1,4 @@
-"""A page asserts a range: whatever is delivered, the ledger and the balances say what the page said."""
+"""A page asserts a range: whatever is delivered, ledger and balances say what it said."""
 
 import random
 from collections import Counter
@@ -25,7 +25,8 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self.database = database
         [address] = save(database.engine, make_address())
-        self.assets = [asset.id for asset in save(database.engine, *(make_asset() for _ in range(4)))]
+        saved = save(database.engine, *(make_asset() for _ in range(4)))
+        self.assets = [asset.id for asset in saved if asset.id is not None]
         [row] = save(database.engine, make_stream(address_id=address.id))
         assert row.id is not None
         self.stream_id = row.id
@@ -75,22 +76,29 @@ class Ledger:
             return stream.close(connection, held, closing, run)
 
     def rows(self) -> list[MovementRow]:
-        query = "SELECT block, pos, at, asset_id, kind, tx_hash, counterparty, amount FROM {} ORDER BY block, pos"
+        columns = ", ".join("at" if name == "at_s" else name for name in MovementRow._fields)
+        query = f"SELECT {columns} FROM {{}} ORDER BY block, pos"
         table = "movement" if self.database.dialect == "sqlite" else "tallybook.movement"
         with reading(self.database.engine) as connection:
             found = connection.execute(text(query.format(table))).all()
-        at_s = (lambda at: at // 1_000_000) if self.database.dialect == "sqlite" else (lambda at: int(at.timestamp()))
+        at_s = (
+            (lambda at: at // 1_000_000)
+            if self.database.dialect == "sqlite"
+            else (lambda at: int(at.timestamp()))
+        )
         return [MovementRow(*row[:2], at_s(row[2]), *row[3:7], int(row[7])) for row in found]
 
     def balances(self) -> dict[int, tuple[int, int]]:
         table = "balance" if self.database.dialect == "sqlite" else "tallybook.balance"
         with reading(self.database.engine) as connection:
-            found = connection.execute(text(f"SELECT asset_id, amount, movements FROM {table}")).all()
+            found = connection.execute(
+                text(f"SELECT asset_id, amount, movements FROM {table}")
+            ).all()
         return {row[0]: (int(row[1]), row[2]) for row in found if row[2]}
 
     def agrees(self) -> bool:
         with reading(self.database.engine) as connection:
-            return verify.mismatches(connection, self.stream_id)[0] == []
+            return verify.check_stream(connection, self.stream_id).mismatches == []
 
 
 @pytest.fixture
@@ -99,7 +107,9 @@ def ledger(database: Database) -> Ledger:
 
 
 def row(block: int, pos: int, asset_id: int, amount: int = 5, tx: int = 1) -> MovementRow:
-    return MovementRow(block, pos, 1_700_000_000 + block, asset_id, 1, tx.to_bytes(32), b"c" * 20, amount)
+    return MovementRow(
+        block, pos, 1_700_000_000 + block, asset_id, 1, tx.to_bytes(32), b"c" * 20, amount
+    )
 
 
 def totals(rows: list[MovementRow]) -> dict[int, tuple[int, int]]:
@@ -112,7 +122,11 @@ def totals(rows: list[MovementRow]) -> dict[int, tuple[int, int]]:
 
 
 def test_page_writes_its_rows_and_moves_the_balances(ledger: Ledger) -> None:
-    rows = [row(3, 1, ledger.assets[0], HUGE), row(3, 2, ledger.assets[0], HUGE), row(9, 1, ledger.assets[1], -HUGE)]
+    rows = [
+        row(3, 1, ledger.assets[0], HUGE),
+        row(3, 2, ledger.assets[0], HUGE),
+        row(9, 1, ledger.assets[1], -HUGE),
+    ]
 
     outcome = ledger.write(ledger.lease(), 0, 9, rows)
 
@@ -145,7 +159,11 @@ def test_tail_takes_the_shape_of_the_newest_page(ledger: Ledger) -> None:
     held = ledger.lease()
     ledger.write(held, 0, 9, [row(5, 1, ledger.assets[0], 7), row(7, 1, ledger.assets[1], 8)])
     ledger.end_pass(held)
-    moved = [row(4, 1, ledger.assets[0], 7), row(7, 1, ledger.assets[1], 9), row(7, 2, ledger.assets[2], 1)]
+    moved = [
+        row(4, 1, ledger.assets[0], 7),
+        row(7, 1, ledger.assets[1], 9),
+        row(7, 2, ledger.assets[2], 1),
+    ]
 
     outcome = ledger.write(ledger.lease(), 0, 9, moved)
 
@@ -212,19 +230,27 @@ def test_rewind_is_the_only_way_back(ledger: Ledger) -> None:
 
     held = ledger.lease()
     assert (held.settled_block, held.next_block) == (2, 2)
-    assert ledger.write(held, 2, 9, [row(6, 1, ledger.assets[1])], settle_to=8) == PageOutcome(True, 0, 1, 2)
+    assert ledger.write(held, 2, 9, [row(6, 1, ledger.assets[1])], settle_to=8) == PageOutcome(
+        True, 0, 1, 2
+    )
     assert ledger.balances() == {ledger.assets[1]: (5, 1)}
 
 
 def test_ten_thousand_rows_fit_into_one_page(ledger: Ledger) -> None:
-    rows = [row(block, pos, ledger.assets[pos % 4], block - pos) for block in range(100) for pos in range(100)]
+    rows = [
+        row(block, pos, ledger.assets[pos % 4], block - pos)
+        for block in range(100)
+        for pos in range(100)
+    ]
 
     assert ledger.write(ledger.lease(), 0, 99, rows).inserted == 10_000
     assert ledger.balances() == totals(rows)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_pages_thieves_and_reorgs_leave_what_the_last_owner_said(ledger: Ledger, seed: int) -> None:
+def test_random_pages_thieves_and_reorgs_leave_what_the_last_owner_said(
+    ledger: Ledger, seed: int
+) -> None:
     rng = random.Random(seed)
     chain = {block: _block(rng, block, ledger.assets) for block in range(60)}
     held: Lease = ledger.lease()
@@ -254,9 +280,15 @@ def test_random_pages_thieves_and_reorgs_leave_what_the_last_owner_said(ledger: 
     assert ledger.balances() == totals([movement for rows in chain.values() for movement in rows])
 
 
-def _block(rng: random.Random, block: int, assets: list[int | None]) -> list[MovementRow]:
+def _block(rng: random.Random, block: int, assets: list[int]) -> list[MovementRow]:
     amounts = (HUGE, -HUGE, 0, 1, -3)
     return [
-        row(block, pos << 40, rng.choice([asset for asset in assets if asset]), rng.choice(amounts), tx=rng.randint(1, 9))
+        row(
+            block,
+            pos << 40,
+            rng.choice(assets),
+            rng.choice(amounts),
+            tx=rng.randint(1, 9),
+        )
         for pos in sorted(rng.sample(range(20), rng.randint(0, 4)))
     ]

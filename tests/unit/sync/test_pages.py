@@ -1,4 +1,4 @@
-"""The walk: whatever a provider's pages and windows look like, every block is asserted once, whole and in order."""
+"""The walk: whatever pages and windows look like, every block is asserted once and whole."""
 
 from collections.abc import Callable
 from random import Random
@@ -22,7 +22,7 @@ def row(block: int, tx: int = 0, amount: int = 1, identity: bytes = b"") -> Row:
 
 
 def served(rows: list[Row], query: RangeQuery, cap: int | None = None) -> list[Row]:
-    """An honest provider's answer; ``cap`` is the most it shows of a page, whatever was asked for."""
+    """An honest provider's answer; ``cap`` is the most it shows of a page."""
     inside = [each for each in rows if query.lo <= each.block <= query.hi]
     inside = inside[::-1] if query.descending else inside
     at = (query.page - 1) * query.rows
@@ -45,7 +45,9 @@ def walked(
 
 
 def assert_whole(cuts: list[Cut], rows: list[Row], lo: int, head: int) -> None:
-    assert [each for cut in cuts for each in cut.rows] == [each for each in rows if lo <= each.block <= head]
+    assert [each for cut in cuts for each in cut.rows] == [
+        each for each in rows if lo <= each.block <= head
+    ]
     expected = lo
     for cut in cuts:
         assert cut.lo == expected

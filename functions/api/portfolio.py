@@ -1,0 +1,148 @@
+"""Portfolio: what wallets hold, and how it came about."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime
+
+from functions.api.wallets import WalletId, wallet_for
+from functions.deps import OwnerDep, RuntimeDep
+from functions.openapi import answers, json_answer
+from schema.types import MovementKind
+from shared.errors import InvalidInputError
+from shared.portfolio.balances import BalanceLine, balances
+from shared.portfolio.history import (
+    AssetChoice,
+    HistoryFilter,
+    HistoryLine,
+    HistoryPage,
+    history_page,
+)
+
+router = APIRouter(tags=["portfolio"])
+
+NATIVE = "native"
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+Chain = Annotated[int | None, Query(ge=1, le=2**63 - 1, examples=[1])]
+Moment = Annotated[AwareDatetime | None, Query(ge=EARLIEST, le=LATEST)]
+KindName = Literal[
+    "transfer", "fee", "internal", "erc20", "erc721", "erc1155", "withdrawal", "genesis"
+]
+
+
+class BalanceList(msgspec.Struct, frozen=True):
+    """All balances of a wallet."""
+
+    items: list[BalanceLine]
+
+
+MODELS = (BalanceList, HistoryPage)
+USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
+BALANCES = BalanceList(
+    [
+        BalanceLine(1, None, "ETH", "Ether", 18, None, "1520000000000000000", []),
+        BalanceLine(1, USDC, "USDC", "USD Coin", 6, None, "25000000", []),
+    ]
+)
+HISTORY = HistoryPage(
+    items=[
+        HistoryLine(
+            chain_id=1,
+            block=18_000_000,
+            at=datetime(2023, 8, 26, 16, 21, 35, tzinfo=UTC),
+            tx_hash="0x" + "ab" * 32,
+            kind="erc20",
+            direction="out",
+            counterparty="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            contract=USDC,
+            symbol="USDC",
+            decimals=6,
+            token_id=None,
+            amount_raw="-25000000",
+        )
+    ],
+    next_cursor=None,
+)
+
+
+def history_filter(
+    chain: Chain = None,
+    asset: Annotated[
+        str | None, Query(pattern=r"^(native|0x[0-9a-fA-F]{40})$", description="native, or 0x..")
+    ] = None,
+    token_id: Annotated[str | None, Query(pattern=r"^[0-9]{1,78}$")] = None,
+    kind: Annotated[KindName | None, Query()] = None,
+    direction: Annotated[Literal["in", "out"] | None, Query()] = None,
+    since: Annotated[Moment, Query(alias="from", description="Included.")] = None,
+    until: Annotated[Moment, Query(alias="to", description="Not included.")] = None,
+) -> HistoryFilter:
+    """The filter that a query asks for.
+
+    Raises:
+        InvalidInputError: A token id without its contract.
+    """
+    choice = None
+    if asset is not None:
+        contract = None if asset == NATIVE else bytes.fromhex(asset.removeprefix("0x"))
+        choice = AssetChoice(contract, None if token_id is None else int(token_id))
+    if token_id is not None and (choice is None or choice.contract is None):
+        detail = "token_id: give the contract as asset as well"
+        raise InvalidInputError(detail)
+    return HistoryFilter(
+        chain_id=chain,
+        asset=choice,
+        kind=None if kind is None else MovementKind[kind.upper()],
+        direction=direction,
+        since=None if since is None else since.astimezone(UTC),
+        until=None if until is None else until.astimezone(UTC),
+    )
+
+
+@router.get(
+    "/wallets/{wallet_id}/balances",
+    operation_id="getBalances",
+    responses=answers(BalanceList, description="Exact balances.", example=BALANCES),
+)
+def get_balances(
+    owner: OwnerDep,
+    runtime: RuntimeDep,
+    wallet_id: WalletId,
+    chain: Chain = None,
+    zeros: Annotated[bool, Query(description="Also assets that are all gone.")] = False,
+) -> Response:
+    """The sums of all movements so far, each with what its feeds cannot know."""
+    wallet = wallet_for(runtime, owner, wallet_id)
+    chain_ids = [chain_id for chain_id in wallet.chain_ids if chain in {None, chain_id}]
+    found = balances(
+        runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids, with_zeros=zeros
+    )
+    return json_answer(BalanceList(found))
+
+
+@router.get(
+    "/wallets/{wallet_id}/history",
+    operation_id="getHistory",
+    responses=answers(HistoryPage, description="A page, newest first.", example=HISTORY),
+)
+def get_history(
+    owner: OwnerDep,
+    runtime: RuntimeDep,
+    wallet_id: WalletId,
+    wanted: Annotated[HistoryFilter, Depends(history_filter)],
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Annotated[str | None, Query(max_length=20_000)] = None,
+) -> Response:
+    """All movements on all chains; what arrives while paging never disturbs it."""
+    wallet = wallet_for(runtime, owner, wallet_id)
+    page = history_page(
+        runtime.engine,
+        address_id=wallet.address_id,
+        chain_ids=wallet.chain_ids,
+        wanted=wanted,
+        limit=limit,
+        cursor=cursor,
+    )
+    return json_answer(page)

@@ -1,0 +1,34 @@
+"""The HTTP application: routers and error handlers, nothing else."""
+
+from fastapi import FastAPI
+
+from functions.api import health, portfolio, sync, wallets
+from functions.guard import Guard
+from functions.openapi import describe
+from functions.problems import add_problem_handlers
+from shared.runtime import Runtime
+
+DESCRIPTION = (
+    "Complete history and exact balances of wallets. Amounts are whole numbers of the smallest"
+    " unit as decimal texts. Errors are RFC 9457 problem documents with stable codes."
+)
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    """The application over a runtime; it touches neither database nor network by itself."""
+    prefix = runtime.settings.api_prefix.rstrip("/")
+    app = FastAPI(
+        title="Tallybook",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=f"{prefix}/docs",
+        redoc_url=None,
+        openapi_url=f"{prefix}/openapi.json",
+    )
+    app.state.runtime = runtime
+    app.add_middleware(Guard)
+    add_problem_handlers(app)
+    for module in (health, wallets, sync, portfolio):
+        app.include_router(module.router, prefix=prefix)
+    describe(app, [*health.MODELS, *wallets.MODELS, *sync.MODELS, *portfolio.MODELS])
+    return app

@@ -1,0 +1,7 @@
+"""The ASGI application for Vercel, uvicorn or any other server."""
+
+from functions.app import create_app
+from shared.runtime import Runtime
+from shared.settings import Settings
+
+app = create_app(Runtime.from_settings(Settings.load()))

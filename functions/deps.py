@@ -1,0 +1,81 @@
+"""What handlers are given: the runtime, and whose request it is."""
+
+import hmac
+import ipaddress
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from shared.errors import UnauthorizedError
+from shared.runtime import Runtime
+
+OWNER = "local"
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+# Somebody stands between us and the caller: its address is not the caller's.
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host")
+_documented = HTTPBearer(auto_error=False, description="API_TOKEN; none is needed on loopback.")
+
+
+def require_user(
+    request: Request,
+    _scheme: Annotated[object, Depends(_documented)],
+) -> str:
+    """The owner on whose behalf the call is made.
+
+    Raises:
+        UnauthorizedError: The token is missing or wrong, or none is set and the caller is not on
+            this machine.
+    """
+    secret = _runtime(request).settings.api_token
+    token = secret.get_secret_value() if secret is not None else ""
+    if token:
+        sent = request.headers.get("authorization", "").encode("latin-1")
+        kind, _, value = sent.partition(b" ")
+        if kind.lower() == b"bearer" and hmac.compare_digest(value.strip(), token.encode()):
+            return OWNER
+        detail = "this call needs the bearer token of its owner"
+        raise UnauthorizedError(detail, fix="Send Authorization: Bearer with the API_TOKEN.")
+    if _is_local(request):
+        return OWNER
+    detail = "without an API_TOKEN only callers on this machine are served"
+    raise UnauthorizedError(detail, fix="Set API_TOKEN on the server and send it as Bearer.")
+
+
+def ready_runtime(request: Request) -> Runtime:
+    """The runtime, with its database at this version's revision."""
+    runtime = _runtime(request)
+    runtime.ensure_schema()
+    return runtime
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name means this machine."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host in LOCAL_NAMES
+
+
+def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+def _is_local(request: Request) -> bool:
+    """A caller on this machine who means this machine, not a web page in its browser.
+
+    A page elsewhere can point a name of its own at 127.0.0.1, or post blindly to localhost.
+    """
+    if request.client is None or not is_loopback(request.client.host):
+        return False
+    if any(header in request.headers for header in PROXY_HEADERS):
+        return False
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        return False
+    return is_loopback(request.url.hostname or "")
+
+
+RawRuntimeDep = Annotated[Runtime, Depends(_runtime)]
+RuntimeDep = Annotated[Runtime, Depends(ready_runtime)]
+OwnerDep = Annotated[str, Depends(require_user)]

@@ -1,0 +1,216 @@
+"""A page of an address's history over all its chains: newest first, each row once, in order.
+
+Each stream is read from its own position and the streams are merged here. The cursor remembers a
+position for every stream that had rows when paging began: what arrives on top meanwhile stays out.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from heapq import merge
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from schema.engine import reading
+from schema.queries import asset, history, stream_view
+from schema.queries.asset import AssetView
+from schema.queries.history import (
+    MAX_INT64,
+    MIN_INT64,
+    Direction,
+    MovementFilter,
+    MovementView,
+    Window,
+)
+from schema.types import MovementKind, micros_of
+from shared.address import checksum_address
+from shared.errors import InvalidCursorError
+from shared.portfolio import cursor as cursors
+from shared.portfolio.cursor import Position
+from shared.sources.registry import chain_info
+
+GENESIS_HASH_BYTES = 20
+KIND_NAMES = {kind.value: kind.name.lower() for kind in MovementKind}
+
+
+class AssetChoice(NamedTuple):
+    """One asset: without ``contract`` the native coin, without ``token_id`` all of a contract."""
+
+    contract: bytes | None
+    token_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """What is wanted; None asks nothing. ``since`` is included, ``until`` is not."""
+
+    chain_id: int | None = None
+    asset: AssetChoice | None = None
+    kind: MovementKind | None = None
+    direction: Direction | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class HistoryLine(msgspec.Struct, frozen=True):
+    """One signed change of one asset, negative when sent; amounts are decimal texts.
+
+    ``tx_hash`` is null where there is no transaction (withdrawals), ``GENESIS_..`` in block 0.
+    ``direction`` is null for an amount of zero.
+    """
+
+    chain_id: int
+    block: int
+    at: datetime
+    tx_hash: str | None
+    kind: str
+    direction: Direction | None
+    counterparty: str | None
+    contract: str | None
+    symbol: str | None
+    decimals: int | None
+    token_id: str | None
+    amount_raw: str
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Some lines, and the cursor to the next ones; null at the end."""
+
+    items: list[HistoryLine]
+    next_cursor: str | None
+
+
+def history_page(
+    engine: Engine,
+    *,
+    address_id: int,
+    chain_ids: Collection[int],
+    wanted: HistoryFilter,
+    limit: int,
+    cursor: str | None,
+) -> HistoryPage:
+    """The next ``limit`` movements of an address on some chains.
+
+    Raises:
+        InvalidCursorError: The cursor belongs to other filters or another wallet, was altered, or
+            points into streams that were replaced since.
+    """
+    scope = repr((address_id, sorted(asdict(wanted).items(), key=lambda item: item[0])))
+    with reading(engine) as connection:
+        chosen = [c for c in chain_ids if wanted.chain_id in {None, c}]
+        chain_of = stream_view.live_streams(connection, address_id, chosen)
+        positions = None if cursor is None else _resumed(cursor, scope, chain_of)
+        windows, conditions = _windows(connection, chain_of, positions, wanted)
+        found = history.newest(connection, windows, conditions, most=limit + 1)
+        rows = _merged(found, chain_of, limit)
+        assets = asset.assets_by_id(connection, {row.asset_id for row in rows})
+    following = _following(windows, found, rows)
+    return HistoryPage(
+        items=[_line(row, chain_of[row.stream_id], assets[row.asset_id]) for row in rows],
+        next_cursor=cursors.encode(following, scope) if following else None,
+    )
+
+
+def _resumed(cursor: str, scope: str, chain_of: Mapping[int, int]) -> dict[int, Position]:
+    """The positions of a cursor, all in streams that may be read here."""
+    positions = cursors.decode(cursor, scope)
+    if not positions.keys() <= chain_of.keys():
+        detail = "this history was read again from another source since the cursor was handed out"
+        raise InvalidCursorError(detail, fix="Start again without a cursor.")
+    return positions
+
+
+def _windows(
+    connection: Connection,
+    chain_of: Mapping[int, int],
+    positions: Mapping[int, Position] | None,
+    wanted: HistoryFilter,
+) -> tuple[list[Window], MovementFilter]:
+    """What to read of which stream: from its position down to where the time filter begins."""
+    stream_ids = list(chain_of if positions is None else positions)
+    asset_ids = None
+    if wanted.asset is not None:
+        held = asset.held_assets(connection, stream_ids, **wanted.asset._asdict())
+        stream_ids = [stream_id for stream_id in stream_ids if stream_id in held]
+        asset_ids = {asset_id for ids in held.values() for asset_id in ids}
+    lows = _bounds(connection, stream_ids, wanted.since)
+    highs = {} if positions is not None else _bounds(connection, stream_ids, wanted.until)
+    windows = []
+    for stream_id in stream_ids:
+        top = Position(highs[stream_id], MIN_INT64) if highs else Position(MAX_INT64, MAX_INT64)
+        start = top if positions is None else positions[stream_id]
+        windows.append(Window(stream_id, *start, lo_block=lows.get(stream_id, 0)))
+    kind = None if wanted.kind is None else int(wanted.kind)
+    return windows, MovementFilter(asset_ids, kind, wanted.direction)
+
+
+def _bounds(
+    connection: Connection, stream_ids: list[int], moment: datetime | None
+) -> dict[int, int]:
+    """Per stream, the first block at or after a moment; nothing for no moment."""
+    return {} if moment is None else history.first_blocks(connection, stream_ids, moment)
+
+
+def _merged(
+    found: Mapping[int, list[MovementView]], chain_of: Mapping[int, int], limit: int
+) -> list[MovementView]:
+    """The newest rows of all streams, in the one order of the history."""
+
+    def order(row: MovementView) -> tuple[int, int, int, int, int]:
+        chain_id = chain_of[row.stream_id]
+        return -micros_of(row.at), chain_id, -row.block, -row.pos, row.stream_id
+
+    return list(islice(merge(*found.values(), key=order), limit))
+
+
+def _following(
+    windows: list[Window], found: Mapping[int, list[MovementView]], emitted: list[MovementView]
+) -> dict[int, Position]:
+    """Where the next page goes on, in each stream that has more; empty at the end."""
+    last = {row.stream_id: Position(row.block, row.pos) for row in emitted}
+    counts: dict[int, int] = {}
+    for row in emitted:
+        counts[row.stream_id] = counts.get(row.stream_id, 0) + 1
+    following = {}
+    for window in windows:
+        rows = found[window.stream_id]
+        if len(rows) > counts.get(window.stream_id, 0):
+            following[window.stream_id] = last.get(window.stream_id) or _just_above(rows[0])
+    return following
+
+
+def _just_above(row: MovementView) -> Position:
+    """The lowest exclusive position that still includes a row."""
+    if row.pos == MAX_INT64:
+        return Position(row.block + 1, MIN_INT64)
+    return Position(row.block, row.pos + 1)
+
+
+def _line(row: MovementView, chain_id: int, what: AssetView) -> HistoryLine:
+    chain = chain_info(chain_id)
+    native = what.contract is None
+    direction: Direction | None = None if row.amount == "0" else "in"
+    return HistoryLine(
+        chain_id=chain_id,
+        block=row.block,
+        at=row.at.astimezone(UTC),
+        tx_hash=_shown_hash(row.tx_hash),
+        kind=KIND_NAMES.get(row.kind, "unknown"),
+        direction="out" if row.amount.startswith("-") else direction,
+        counterparty=None if row.counterparty is None else checksum_address(row.counterparty),
+        contract=None if what.contract is None else checksum_address(what.contract),
+        symbol=chain.native_symbol if native else what.symbol,
+        decimals=chain.decimals if native else what.decimals,
+        token_id=None if what.token_id is None else str(what.token_id),
+        amount_raw=row.amount,
+    )
+
+
+def _shown_hash(tx_hash: bytes) -> str | None:
+    """As explorers write it; genesis rows carry the account they credit instead of a hash."""
+    if not tx_hash:
+        return None
+    return ("GENESIS_" if len(tx_hash) == GENESIS_HASH_BYTES else "0x") + tx_hash.hex()

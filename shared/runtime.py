@@ -1,0 +1,163 @@
+"""The composition root: builds each part once, when it is first needed."""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from schema import migrate
+from schema.engine import make_engine
+from shared.clock import Clock, SystemClock
+from shared.errors import ConfigError, StorageError, TallybookError
+from shared.http import Http, HttpxClient
+from shared.queue.base import QueueStats
+from shared.queue.factory import make_queue
+from shared.seams import Pacer, Seams, SqlUnit, Threads
+from shared.settings import Settings
+from shared.sources import registry
+from shared.sources.base import Source
+from shared.sync.run import SyncEngine
+
+FETCH_THREADS = 16  # of all runs of this process together; opened only as they are needed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether this process can serve; holds no secret. ``problem`` is None when it can."""
+
+    dialect: str
+    reachable: bool
+    revision: str | None
+    head: str
+    queue: QueueStats | None
+    problem: str | None
+
+
+class Runtime:
+    """Everything an entry point needs; parts are made on first use and closed together."""
+
+    def __init__(self, settings: Settings, clock: Clock, http: Http) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.http = http
+        self._parts: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, clock: Clock | None = None, http: Http | None = None
+    ) -> "Runtime":
+        """A runtime of the machine's own clock and network, unless others are given."""
+        chosen = clock or SystemClock()
+        return cls(settings, chosen, http or HttpxClient(chosen))
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self._once("engine", self._make_engine)
+
+    @property
+    def seams(self) -> Seams:
+        """The world as the engine of the sync sees it."""
+        return self._once("seams", self._make_seams)
+
+    @property
+    def sync(self) -> SyncEngine:
+        """The engine of the sync."""
+        return self._once("sync", lambda: SyncEngine(self.seams, self.source, self.settings))
+
+    def source(self, key: str) -> Source:
+        """The provider with this key, built once."""
+        return self._once(f"source {key}", lambda: registry.load(key, self.http, self.settings))
+
+    def ensure_schema(self) -> None:
+        """Have the database at this version's revision, or say what to do.
+
+        The embedded default migrates by itself; a server's database only when its operator says so.
+
+        Raises:
+            ConfigError: A Postgres database is behind, or any is ahead of this version.
+            StorageError: The database does not answer.
+        """
+        self._once("schema", self._checked_schema)
+
+    def health(self) -> Health:
+        """Look whether the database answers and fits, and how full the queue is."""
+        dialect, head = "unknown", migrate.head()
+        try:
+            dialect = self.engine.dialect.name
+            revision = self._revision()
+            if revision != head:
+                return Health(dialect, True, revision, head, None, self._misfit(revision).detail)
+            return Health(dialect, True, revision, head, self.seams.queue.stats(), None)
+        except TallybookError as exc:
+            return Health(dialect, False, None, head, None, exc.detail)
+
+    def close(self) -> None:
+        """Give back connections and threads; the parts are made anew if used again."""
+        with self._lock:
+            parts, self._parts = self._parts, {}
+        if "threads" in parts:
+            parts["threads"].close()
+        if "engine" in parts:
+            parts["engine"].dispose()
+        if isinstance(self.http, HttpxClient):
+            self.http.close()
+
+    def _once(self, name: str, build: Callable[[], T]) -> T:
+        """The part of this name, made by whoever asks first."""
+        if name not in self._parts:
+            with self._lock:
+                if name not in self._parts:
+                    self._parts[name] = build()
+        return cast("T", self._parts[name])
+
+    def _make_engine(self) -> Engine:
+        try:
+            return make_engine(self.settings.resolved_database_url(), now=self.clock.now)
+        except (ValueError, SQLAlchemyError) as exc:
+            # Without the URL, which holds a password.
+            named = str(exc).startswith("DATABASE_URL")
+            detail = str(exc) if named else "DATABASE_URL cannot be parsed"
+            fix = "Set DATABASE_URL to postgresql://.. or sqlite:///.., or unset it."
+            raise ConfigError(detail, fix=fix) from None
+
+    def _make_seams(self) -> Seams:
+        return Seams(
+            clock=self.clock,
+            unit=SqlUnit(self.engine),
+            queue=make_queue(self.settings, self.engine, self.clock),
+            gate=Pacer(self.clock, registry.calls_per_s(self.settings)),
+            rng=random.Random(),  # noqa: S311 - jitter
+            spawn=self._once("threads", lambda: Threads(FETCH_THREADS)),
+        )
+
+    def _checked_schema(self) -> bool:
+        revision = self._revision()
+        if revision != migrate.head():
+            if self.engine.dialect.name != "sqlite" or (revision or "") > migrate.head():
+                raise self._misfit(revision)
+            migrate.upgrade(self.engine)
+        return True
+
+    def _revision(self) -> str | None:
+        try:
+            return migrate.current(self.engine)
+        except DBAPIError as exc:
+            detail = f"the database cannot be reached ({type(exc.orig).__name__})"
+            raise StorageError(detail, fix="Check DATABASE_URL and that the server runs.") from exc
+
+    def _misfit(self, revision: str | None) -> ConfigError:
+        """What is wrong with a database at another revision, and who can mend it."""
+        head = migrate.head()
+        if (revision or "") > head:
+            detail = f"the database is at revision {revision}, newer than this version's {head}"
+            return ConfigError(detail, fix="Run a newer version of tallybook.")
+        at = "has no tables yet" if revision is None else f"is at revision {revision} of {head}"
+        return ConfigError(f"the database {at}", fix="Run tallybook init.")

@@ -1,0 +1,37 @@
+"""Which queue is made, and how it fails."""
+
+from pathlib import Path
+
+import pytest
+
+from schema import migrate
+from schema.engine import make_engine
+from shared.errors import StorageError
+from shared.queue.factory import make_queue
+from shared.queue.memory import MemoryQueue
+from shared.queue.table import TableQueue
+from shared.settings import Settings
+from tests.fakes import FakeClock
+
+LEASE_S = 60.0
+
+
+def test_factory_makes_the_table_queue_unless_told_otherwise(tmp_path: Path) -> None:
+    clock = FakeClock()
+    engine = make_engine(f"sqlite:///{tmp_path / 'queue.db'}", now=clock.now)
+    migrate.upgrade(engine)
+    settings = Settings()
+
+    assert isinstance(make_queue(settings, engine, clock), TableQueue)
+    assert isinstance(make_queue(settings, engine, clock, "memory"), MemoryQueue)
+    engine.dispose()
+
+
+def test_database_that_went_away_is_a_storage_error(tmp_path: Path) -> None:
+    clock = FakeClock()
+    engine = make_engine(f"sqlite:///{tmp_path / 'empty.db'}", now=clock.now)
+    queue = make_queue(Settings(), engine, clock)
+
+    with pytest.raises(StorageError, match="queue claim"):
+        queue.claim(LEASE_S)
+    engine.dispose()
