@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from shared.clock import Deadline
+from schema.types import AssetStandard, MovementKind
+from shared.clock import Clock, Deadline
 from shared.emulator.dice import Dice
 from shared.emulator.emulator import Emulator
 from shared.emulator.faults import FaultPlan
@@ -13,18 +14,30 @@ from shared.emulator.provider import ProviderOptions
 from shared.emulator.server import variables
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World
+from shared.errors import SourceTimeoutError
 from shared.gate import Pacer, RateGate
 from shared.queue.table import TableQueue
 from shared.seams import Handle, Rng, Seams, Spawn, SqlUnit, UnitOfWork
 from shared.settings import Settings, SourceOptions
 from shared.sources import registry
-from shared.sources.base import Limits, Source
+from shared.sources.base import (
+    Answer,
+    AssetRef,
+    Draft,
+    FeedRef,
+    Limits,
+    RangeQuery,
+    Row,
+    Source,
+    TokenInfo,
+)
 from shared.sync.run import RunReport, SyncEngine
 from shared.sync.start import make_due
 from shared.sync.watch import watch
 from tests.conftest import Database
 
 T = TypeVar("T")
+COIN = AssetRef(b"c" * 20)
 LIMITS = Limits(page_rows=10, window_rows=60, calls_per_s=1000.0, settle_depth=6)
 
 
@@ -165,3 +178,60 @@ class Rig:
     ) -> RunReport:
         """One run over these streams."""
         return (sync or self.engine()).step(stream_ids, Deadline.after(self.database.clock, box_s))
+
+
+def coin_row(block: int, tx: int = 0, amount: int = 5, **changes: Any) -> Row:
+    """A row of an ERC-20 feed: the account received a coin."""
+    tx_hash = block.to_bytes(16) + tx.to_bytes(16)
+    draft = Draft(tx, tx_hash, MovementKind.ERC20, 1, COIN, b"p" * 20, amount, b"")
+    return Row(block, 1_700_000_000 + block, tx_hash, None, (draft,))._replace(**changes)
+
+
+@dataclass
+class ListSource:
+    """A provider with the rows and hashes that a test gives it; ``hook`` sees every call first."""
+
+    clock: Clock
+    rows: list[Row] = field(default_factory=list)
+    newest: int = 100
+    key: str = "etherscan"
+    limit: Limits = LIMITS
+    takes_s: float = 0.1
+    fork_at: int | None = None
+    tells_hashes: bool = True
+    names_assets: bool = True
+    hook: Callable[[str], None] = lambda _: None
+    asked: list[str] = field(default_factory=list)
+
+    def limits(self, chain_id: int) -> Limits:  # noqa: ARG002
+        return self.limit
+
+    def head(self, chain_id: int, deadline: Deadline) -> int:  # noqa: ARG002
+        self._asked("head")
+        return self.newest
+
+    def block_hash(self, chain_id: int, block: int, deadline: Deadline) -> bytes | None:  # noqa: ARG002
+        self._asked(f"hash {block}")
+        return self.hash_of(block) if self.tells_hashes and block <= self.newest else None
+
+    def hash_of(self, block: int) -> bytes:
+        """The hash of a block on the present fork."""
+        forked = self.fork_at is not None and block >= self.fork_at
+        return block.to_bytes(32) if not forked else b"f" + block.to_bytes(31)
+
+    def fetch(self, feed: FeedRef, query: RangeQuery, deadline: Deadline) -> Answer:
+        self._asked(f"fetch {query.lo} page {query.page} of {query.rows}")
+        if self.takes_s > deadline.remaining_s():
+            self.clock.sleep(deadline.remaining_s(), deadline)
+            raise SourceTimeoutError(self.key, "did not answer in time")
+        self.clock.sleep(self.takes_s, deadline)
+        inside = [row for row in self.rows if query.lo <= row.block <= query.hi]
+        inside = inside[::-1] if query.descending else inside
+        page = inside[(query.page - 1) * query.rows : query.page * query.rows]
+        assets = {draft.asset for row in page for draft in row.drafts}
+        tokens = {asset: TokenInfo(AssetStandard(feed.kind), "SYM", "Name", 6) for asset in assets}
+        return Answer(page, tokens if self.names_assets else {})
+
+    def _asked(self, what: str) -> None:
+        self.asked.append(what)
+        self.hook(what)

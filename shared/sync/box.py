@@ -14,20 +14,27 @@ class Box:
     def __init__(
         self, clock: Clock, deadline: Deadline, *, reserve_s: float, first_guess_s: float = 0.0
     ) -> None:
+        # A reserve larger than the box would leave nothing to work in.
+        reserve_s = min(reserve_s, deadline.remaining_s() / 2)
         self.deadline = Deadline(deadline.at - reserve_s, clock.monotonic)
         self.length_s = self.deadline.remaining_s()
-        self._pages_s: deque[float] = deque(
-            [first_guess_s] if first_guess_s else [], maxlen=REMEMBERED
-        )
+        self._guess_s = first_guess_s
+        self._pages_s: deque[float] = deque(maxlen=REMEMBERED)
 
     def fits_page(self) -> bool:
-        """Whether a page that starts now is expected to end in time. A box always gets one try."""
-        return self.deadline.remaining_s() > self.page_s() * MARGIN
+        """Whether a page that starts now is expected to end in time.
+
+        A box always gets one try: else one slow page, remembered, would keep all later boxes idle.
+        """
+        left_s = self.deadline.remaining_s()
+        if not self._pages_s:
+            return left_s > min(self._guess_s * MARGIN, self.length_s / 2)
+        return left_s > self.page_s() * MARGIN
 
     def page_s(self) -> float:
         """What a slow page takes: the slowest of the last ones but one in ten."""
         if not self._pages_s:
-            return 0.0
+            return self._guess_s
         slowest_first = sorted(self._pages_s, reverse=True)
         return slowest_first[len(slowest_first) // 10]
 

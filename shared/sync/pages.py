@@ -142,7 +142,8 @@ class Walk:
     def _short_page(self, rows: Sequence[Row]) -> Cut | None:
         """The end, or a page that was cut: ask for exactly what follows it."""
         known = (self._page - 1) * self._size + len(rows)
-        most = min(self._page_rows, self._window_rows - known)
+        # Not more than the last page: a provider that caps a page also skips by its cap.
+        most = min(self._size, self._window_rows - known)
         self._size = next(size for size in range(min(most, known), 0, -1) if known % size == 0)
         self._page = known // self._size
         self._probing = True

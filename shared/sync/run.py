@@ -150,7 +150,11 @@ class SyncEngine:
     def _next_due_s(self, stream_ids: Sequence[int]) -> float | None:
         """Seconds until the first of these streams can be worked; 0 when one can now."""
         waits = [
-            max(waiting.due_in_s, waiting.lease_left_s, 0.0)
+            max(
+                waiting.due_in_s,
+                0.0 if holders.is_dead(waiting.holder) else waiting.lease_left_s,
+                0.0,
+            )
             for waiting in self._waiting(stream_ids)
         ]
         return min(waits, default=None)

@@ -50,13 +50,16 @@ def balances(
     return {asset: amount for asset, amount in sums.items() if amount}
 
 
+Placed = tuple[int, int, int, str]
+
+
 class Invariants:
     """Checked after every commit: balances are sums, tokens grow, settled rows stay."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tokens: dict[int, int] = {}
-        self._settled: dict[int, tuple[int, set[tuple[object, ...]]]] = {}
+        self._settled: dict[int, tuple[int, set[Placed]]] = {}
 
     def check(self, label: str) -> None:
         """Raise when the last commit broke one of them."""
@@ -71,7 +74,7 @@ class Invariants:
                 "SELECT stream_id, asset_id, amount, movements FROM balance"
             ).all()
         sums: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
-        by_stream: defaultdict[int, set[tuple[object, ...]]] = defaultdict(set)
+        by_stream: defaultdict[int, set[Placed]] = defaultdict(set)
         for stream_id, block, pos, asset_id, amount in rows:
             total = sums[stream_id, asset_id]
             total[0] += int(amount)
@@ -84,11 +87,11 @@ class Invariants:
             assert token >= self._tokens.get(stream_id, 0), f"a token shrank after {label}"
             self._tokens[stream_id] = token
             before, kept = self._settled.get(stream_id, (-1, set()))
-            now = {row for row in by_stream[stream_id] if row[0] <= settled_block}  # type: ignore[operator]
+            now = {row for row in by_stream[stream_id] if row[0] <= settled_block}
             if settled_block < before:
                 assert label == "close", f"settled_block shrank after {label}"
             else:
                 assert {row for row in now if row[0] <= before} == kept, (
                     f"a settled row changed after {label}"
-                )  # type: ignore[operator]
+                )
             self._settled[stream_id] = (settled_block, now)

@@ -86,7 +86,9 @@ class Ledger:
             if self.database.dialect == "sqlite"
             else (lambda at: int(at.timestamp()))
         )
-        return [MovementRow(*row[:2], at_s(row[2]), *row[3:7], int(row[7])) for row in found]
+        return [
+            MovementRow._make((*row[:2], at_s(row[2]), *row[3:7], int(row[7]))) for row in found
+        ]
 
     def balances(self) -> dict[int, tuple[int, int]]:
         table = "balance" if self.database.dialect == "sqlite" else "tallybook.balance"
