@@ -36,10 +36,14 @@ UNION ALL
 SELECT NULL, NULL, a.id FROM tallybook.asset a
 WHERE a.chain_id = %(chain_id)s AND a.contract IS NULL AND a.token_id IS NULL
 """
-_FIND_SQLITE = (
-    "SELECT id FROM asset"
-    " WHERE chain_id = ? AND coalesce(contract, x'') = ? AND coalesce(token_id, '') = ?"
-)
+# The join names the columns as the expression index does; a VALUES row a key, so many at once.
+_FIND_SQLITE = """
+WITH u(contract, token_id) AS (VALUES %s)
+SELECT u.contract, u.token_id, a.id FROM u JOIN asset a
+ON a.chain_id = ? AND coalesce(a.contract, x'') = u.contract
+  AND coalesce(a.token_id, '') = u.token_id
+"""
+KEYS_AT_ONCE = 400
 _INSERT = Statement("""
 INSERT INTO {t}asset (chain_id, standard, contract, token_id, symbol, name, decimals)
 VALUES (:chain_id, :standard, :contract, :token_id, :symbol, :name, :decimals) ON CONFLICT DO
@@ -84,13 +88,18 @@ def _find(connection: Connection, chain_id: int, keys: list[Key]) -> dict[Key, i
 
 
 def _find_sqlite(connection: Connection, chain_id: int, keys: list[Key]) -> dict[Key, int]:
-    """One look-up a key, by the expression index."""
-    found = {}
-    for contract, token_id in keys:
-        bound = (chain_id, contract or b"", "" if token_id is None else str(token_id))
-        asset_id = connection.exec_driver_sql(_FIND_SQLITE, bound).scalar_one_or_none()
-        if asset_id is not None:
-            found[contract, token_id] = asset_id
+    """Ids by the expression index, some hundred keys a statement."""
+    found: dict[Key, int] = {}
+    for at in range(0, len(keys), KEYS_AT_ONCE):
+        some = keys[at : at + KEYS_AT_ONCE]
+        bound = [
+            value
+            for contract, token_id in some
+            for value in (contract or b"", "" if token_id is None else str(token_id))
+        ]
+        sql = _FIND_SQLITE % ", ".join(["(?, ?)"] * len(some))
+        for contract, token_id, asset_id in connection.exec_driver_sql(sql, (*bound, chain_id)):
+            found[contract or None, int(token_id) if token_id else None] = asset_id
     return found
 
 
