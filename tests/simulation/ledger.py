@@ -1,5 +1,6 @@
 """What the ledger says, in the oracle's words, and what must be true of it after every commit."""
 
+import sqlite3
 from collections import Counter, defaultdict
 
 from sqlalchemy import Engine
@@ -51,47 +52,45 @@ def balances(
 
 
 Placed = tuple[int, int, int, str]
+WRITES = frozenset({"page", "page again", "close", "lease"})
+STREAMS = "SELECT id, lease_token, settled_block, next_block FROM stream"
+ROWS = "SELECT block, pos, asset_id, amount FROM movement WHERE stream_id = ?"
+HELD = "SELECT asset_id, amount, movements FROM balance WHERE stream_id = ?"
 
 
 class Invariants:
     """Checked after every commit: balances are sums, tokens grow, settled rows stay."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._tokens: dict[int, int] = {}
-        self._settled: dict[int, tuple[int, set[Placed]]] = {}
+    def __init__(self, driver: sqlite3.Connection) -> None:
+        self._driver = driver
+        self._streams: dict[int, tuple[int, int, int]] = {}
+        self._settled: dict[int, set[Placed]] = {}
 
     def check(self, label: str) -> None:
-        """Raise when the last commit broke one of them."""
-        with reading(self._engine) as connection:
-            streams = connection.exec_driver_sql(
-                "SELECT id, lease_token, settled_block FROM stream"
-            ).all()
-            rows = connection.exec_driver_sql(
-                "SELECT stream_id, block, pos, asset_id, amount FROM movement"
-            ).all()
-            held = connection.exec_driver_sql(
-                "SELECT stream_id, asset_id, amount, movements FROM balance"
-            ).all()
-        sums: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
-        by_stream: defaultdict[int, set[Placed]] = defaultdict(set)
-        for stream_id, block, pos, asset_id, amount in rows:
-            total = sums[stream_id, asset_id]
+        """Raise when the last commit broke one of them; only streams that it touched are read."""
+        if label not in WRITES:
+            return
+        for stream_id, *now in self._driver.execute(STREAMS).fetchall():
+            if self._streams.get(stream_id) != tuple(now):
+                self._check_stream(label, stream_id, *now)
+                self._streams[stream_id] = (now[0], now[1], now[2])
+
+    def _check_stream(self, label: str, stream_id: int, token: int, settled: int, _: int) -> None:
+        rows: list[Placed] = self._driver.execute(ROWS, (stream_id,)).fetchall()
+        sums: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+        for _, _, asset_id, amount in rows:
+            total = sums[asset_id]
             total[0] += int(amount)
             total[1] += 1
-            by_stream[stream_id].add((block, pos, asset_id, amount))
-        wrong = {key: total for key, total in sums.items() if total != [0, 0]}
-        stored = {(row[0], row[1]): [int(row[2]), row[3]] for row in held if row[3] or int(row[2])}
-        assert wrong == stored, f"balances are not the sums of their movements after {label}"
-        for stream_id, token, settled_block in streams:
-            assert token >= self._tokens.get(stream_id, 0), f"a token shrank after {label}"
-            self._tokens[stream_id] = token
-            before, kept = self._settled.get(stream_id, (-1, set()))
-            now = {row for row in by_stream[stream_id] if row[0] <= settled_block}
-            if settled_block < before:
-                assert label == "close", f"settled_block shrank after {label}"
-            else:
-                assert {row for row in now if row[0] <= before} == kept, (
-                    f"a settled row changed after {label}"
-                )
-            self._settled[stream_id] = (settled_block, now)
+        held = self._driver.execute(HELD, (stream_id,)).fetchall()
+        stored = {row[0]: [int(row[1]), row[2]] for row in held if row[2] or int(row[1])}
+        assert sums == stored, f"balances are not the sums of their movements after {label}"
+        token_before, settled_before, _ = self._streams.get(stream_id, (0, -1, 0))
+        assert token >= token_before, f"a token shrank after {label}"
+        now = {row for row in rows if row[0] <= settled}
+        if settled < settled_before:
+            assert label == "close", f"settled_block shrank after {label}"
+        else:
+            kept = {row for row in now if row[0] <= settled_before}
+            assert kept == self._settled.get(stream_id, set()), f"a settled row changed: {label}"
+        self._settled[stream_id] = now

@@ -1,11 +1,12 @@
 """One whole history: a world that changes while several runs sync it, and what must come."""
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from schema.engine import autocommit, make_engine, session_scope
+from schema.engine import autocommit, session_scope
 from schema.queries import stream
-from schema.tables import METADATA, Address, Stream
+from schema.tables import Address, Stream
 from schema.types import EPOCH, StreamKind
 from shared.clock import Deadline
 from shared.emulator import oracle
@@ -14,6 +15,7 @@ from shared.emulator.faults import FaultPlan
 from shared.emulator.in_process import EmulatorHttp
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World, WorldConfig
+from shared.errors import StorageError
 from shared.queue.table import TableQueue
 from shared.seams import Seams
 from shared.settings import Settings
@@ -22,7 +24,8 @@ from shared.sources.base import Limits, Source
 from shared.sync.run import SyncEngine
 from tests.simulation import ledger
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.seams import START, SimClock, SimGate, SimHttp, SimSpawn, SimUnit
+from tests.simulation.seams import START, LossyQueue, SimClock, SimGate, SimHttp, SimSpawn, SimUnit
+from tests.simulation.shelf import shelf
 
 CHAIN = 1
 DEPTH = 6
@@ -64,6 +67,7 @@ class Plan:
     crash_odds: float = 0.01
     freeze_odds: float = 0.01
     fault_odds: float = 0.03
+    lost_odds: float = 0.01
     deep_reorgs: bool = True
     faults: tuple[str, ...] = field(default=FAULTS)
 
@@ -89,11 +93,12 @@ class Schedule:
             WorldStore(self.world),
             plan=FaultPlan(seed=seed, odds=dict.fromkeys(self.plan.faults, self.plan.fault_odds)),
         )
-        self.engine = make_engine("sqlite://", now=SimClock(self.scheduler).now)
-        METADATA.create_all(self.engine)
+        shelf().clear(SimClock(self.scheduler).now)
+        self.engine = shelf().engine
         self.settings = Settings(lease_s=20.0, reserve_s=0.2, refresh_s=5.0, max_attempts=10_000)
         self.calm = False
-        self.invariants = ledger.Invariants(self.engine)
+        self.by_queue = self.rng.random() < 0.5
+        self.invariants = ledger.Invariants(shelf().driver)
         self.stream_ids = self._watch()
 
     def run(self) -> None:
@@ -102,6 +107,19 @@ class Schedule:
             self._start_runner(f"run{number}")
         self.scheduler.spawn("chain", self._live)
         self.scheduler.run()
+        self.settle()
+
+    def sync_once(self, *, crash_at: int = 0) -> int:
+        """One process syncs until nothing is due, or dies at a step; how many steps it took."""
+        before = self.scheduler.steps
+        self.scheduler.crash_at = before + crash_at if crash_at else 0
+        self.scheduler.spawn("once", self._finish, Process("once"))
+        self.scheduler.run()
+        self.scheduler.crash_at = 0
+        return self.scheduler.steps - before
+
+    def settle(self) -> None:
+        """The quiet end in which everything must come right."""
         self._calm_down()
         self.compare()
 
@@ -120,6 +138,10 @@ class Schedule:
         assert ledger.balances(self.engine, self.account, CHAIN) == {
             key: held for key, held in sums.items() if held
         }
+
+    def outcomes(self) -> list[str]:
+        """How the chunks so far ended."""
+        return [row[0] for row in shelf().driver.execute("SELECT outcome FROM run ORDER BY id")]
 
     def _watch(self) -> list[int]:
         with session_scope(self.engine) as session:
@@ -147,11 +169,14 @@ class Schedule:
         http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
         limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
         source = Shrunk(registry.load("etherscan", http, self.settings), limits)
-        unit = SimUnit(self.scheduler, self.engine, self.invariants.check)
+        lost_odds = 0.0 if self.calm else self.plan.lost_odds
+        unit = SimUnit(self.scheduler, shelf().driver, self.invariants.check, lost_odds)
         seams = Seams(
             clock=clock,
             unit=unit,
-            queue=TableQueue(unit, token=lambda: self.rng.getrandbits(62)),
+            queue=LossyQueue(
+                TableQueue(unit, token=lambda: self.rng.getrandbits(62)), self.rng, lost_odds * 5
+            ),
             gate=SimGate(),
             rng=self.rng,
             spawn=SimSpawn(self.scheduler, process),
@@ -168,11 +193,13 @@ class Schedule:
             for _ in range(self.plan.runs):
                 sync = self._engine_of(process)
                 box = Deadline.after(SimClock(self.scheduler), self.rng.uniform(1.0, 15.0))
-                if self.rng.random() < 0.5:
-                    sync.step(self.stream_ids, box)
-                else:
-                    sync.sweep()
-                    sync.run(box)
+                # An invocation may fail as a whole when the database is lost: the next one goes on.
+                with suppress(StorageError):
+                    if self.rng.random() < 0.5:
+                        sync.step(self.stream_ids, box)
+                    else:
+                        sync.sweep()
+                        sync.run(box)
                 self.scheduler.sleep(self.rng.random() * 8)
 
         self.scheduler.spawn(name, work, process)
@@ -209,12 +236,29 @@ class Schedule:
                 )
 
     def _finish(self) -> None:
+        process = self.scheduler.current().process
         for _ in range(30):
             with autocommit(self.engine) as connection:
                 connection.exec_driver_sql(BEHIND, (self.world.head(CHAIN),))
-            report = self._engine_of(Process("last")).step(
-                self.stream_ids, Deadline.after(SimClock(self.scheduler), 60)
-            )
-            if not report.chunks:
+            sync, box = self._engine_of(process), Deadline.after(SimClock(self.scheduler), 60)
+            if self.by_queue:
+                swept = sync.sweep()
+                report = sync.run(box)
+            else:
+                swept, report = 0, sync.step(self.stream_ids, box)
+            if not swept and not report.chunks:
                 return
             self.scheduler.sleep(30)
+
+
+def quiet_plan() -> Plan:
+    """Nothing goes wrong by itself."""
+    return Plan(
+        runners=1,
+        runs=1,
+        crash_odds=0.0,
+        freeze_odds=0.0,
+        fault_odds=0.0,
+        lost_odds=0.0,
+        deep_reorgs=False,
+    )

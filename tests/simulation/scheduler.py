@@ -53,24 +53,26 @@ class Scheduler:
         self.crashes = 0
         self._crash_odds = crash_odds
         self._freeze_odds = freeze_odds
-        self._crash_at = crash_at
+        self.crash_at = crash_at
         self._tasks: list[Task] = []
         self._hub = getcurrent()
+        self._by_let: dict[greenlet, Task] = {}
 
     def spawn(self, name: str, work: Callable[[], Any], process: Process | None = None) -> Task:
         """Add a task, in a process of its own unless one is given."""
         task = Task(name, process or Process(name), work)
         task.let = greenlet(lambda: self._body(task), parent=self._hub)
         task.process.tasks.append(task)
+        self._by_let[task.let] = task
         self._tasks.append(task)
         return task
 
     def step(self, label: str) -> None:
         """A seam's edge: time passes, somebody else may go on, and this process may die here."""
-        task = self._current()
+        task = self.current()
         self.steps += 1
         self.trace.append(f"{self.steps:5d} {self.now_s:8.2f} {task.name:10s} {label}")
-        if self.steps == self._crash_at or self.rng.random() < self._crash_odds:
+        if self.steps == self.crash_at or self.rng.random() < self._crash_odds:
             self.crashes += 1
             self.note(f"crash of {task.process.name}")
             task.process.dead = True
@@ -87,12 +89,12 @@ class Scheduler:
 
     def sleep(self, seconds: float) -> None:
         """Let this task go on only after ``seconds``."""
-        self._current().wakes_at = self.now_s + seconds
+        self.current().wakes_at = self.now_s + seconds
         self._hub.switch()
 
     def join(self, other: Task) -> Any:
         """Wait for another task; raises what it raised."""
-        task = self._current()
+        task = self.current()
         while not other.done:
             task.waits_for = other
             self._hub.switch()
@@ -120,12 +122,12 @@ class Scheduler:
     def calm_down(self) -> None:
         """No more crashes and freezes; every lease of the past has ended."""
         self._crash_odds = self._freeze_odds = 0.0
-        self._crash_at = 0
+        self.crash_at = 0
         self.now_s += 10_000
 
-    def _current(self) -> Task:
-        here = getcurrent()
-        return next(task for task in self._tasks if task.let is here)
+    def current(self) -> Task:
+        """The task that is running."""
+        return self._by_let[getcurrent()]
 
     def _body(self, task: Task) -> None:
         try:

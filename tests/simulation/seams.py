@@ -1,16 +1,19 @@
 """The engine's seams, stepped by the scheduler: each effect has an edge before and after."""
 
-from collections.abc import Callable, Mapping
+import random
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from schema.engine import autocommit
 from shared.clock import Deadline
-from shared.errors import DeadlineExceededError
+from shared.errors import DeadlineExceededError, StorageError
 from shared.http import Http, HttpResponse
+from shared.queue.base import Claim, Outcome, Push, Queue
 from shared.seams import Handle
+from tests.simulation.raw import RawConnection
 from tests.simulation.scheduler import Process, Scheduler, Task
 
 T = TypeVar("T")
@@ -40,18 +43,64 @@ class SimClock:
 class SimUnit:
     """Steps against the ledger: whole or not at all; after a crash nobody learns of one."""
 
-    def __init__(self, scheduler: Scheduler, engine: Engine, check: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        driver: sqlite3.Connection,
+        check: Callable[[str], None],
+        lost_odds: float,
+    ) -> None:
         self._scheduler = scheduler
-        self._engine = engine
+        self._lost_odds = lost_odds
+        self._driver = driver
         self._check = check
 
     def run(self, label: str, step: Callable[[Connection], T]) -> T:
         self._scheduler.step(f"before {label}")
-        with autocommit(self._engine) as connection:
-            result = step(connection)
+        with RawConnection(self._driver) as connection:
+            result = step(cast("Connection", connection))
         self._check(label)
         self._scheduler.step(f"after {label}")
+        if self._scheduler.rng.random() < self._lost_odds:
+            self._scheduler.note(f"the answer to {label} is lost")
+            message = f"the connection broke behind {label}"
+            raise StorageError(message)
         return result
+
+
+class LossyQueue:
+    """A queue that loses and doubles pushes: the ledger must not mind."""
+
+    def __init__(self, queue: Queue, rng: random.Random, lost_odds: float) -> None:
+        self._queue = queue
+        self._rng = rng
+        self._lost_odds = lost_odds
+        self.push = queue.push
+        self.stats = queue.stats
+        self.dead_letters = queue.dead_letters
+        self.purge = queue.purge
+        self.claim = queue.claim
+
+    def push_many(self, pushes: Sequence[Push]) -> None:
+        """Some are lost."""
+        self._queue.push_many(self._left_of(pushes))
+
+    def finish(
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        *,
+        then: Sequence[Push] = (),
+        claim_next_s: float | None = None,
+    ) -> Claim | None:
+        """What is to be pushed then may be lost, or come twice."""
+        return self._queue.finish(
+            claim, outcome, then=self._left_of(then), claim_next_s=claim_next_s
+        )
+
+    def _left_of(self, pushes: Sequence[Push]) -> list[Push]:
+        left = [push for push in pushes if self._rng.random() >= self._lost_odds]
+        return left * 2 if self._rng.random() < self._lost_odds else left
 
 
 class SimHttp:

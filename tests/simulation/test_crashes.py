@@ -1,0 +1,41 @@
+"""Crash at every seam of a sync, before and after its effect, and recover with fresh runs."""
+
+import pytest
+
+from tests.simulation.schedule import DEPTH, Schedule, quiet_plan
+
+SEED = 11
+
+
+def begun(kind: str) -> Schedule:
+    """A schedule that stands before the sync in question."""
+    schedule = Schedule(SEED, quiet_plan())
+    schedule.calm = True
+    if kind == "first sync":
+        return schedule
+    schedule.sync_once()
+    if kind == "reorganisation":
+        schedule.world.reorg(DEPTH - 2)
+    elif kind == "rewind":
+        schedule.world.reorg(DEPTH + 4)
+    schedule.world.grow(5)
+    return schedule
+
+
+@pytest.mark.parametrize("kind", ["first sync", "incremental sync", "reorganisation", "rewind"])
+def test_crash_at_any_step_leaves_nothing_that_a_fresh_run_does_not_mend(kind: str) -> None:
+    steps = begun(kind).sync_once()
+    assert steps > 20
+
+    for step in range(1, steps + 1):
+        schedule = begun(kind)
+        schedule.sync_once(crash_at=step)
+        assert schedule.scheduler.crashes == 1
+        schedule.settle()
+
+
+def test_rewind_really_happens() -> None:
+    schedule = begun("rewind")
+    schedule.sync_once()
+
+    assert "rewound" in schedule.outcomes()
