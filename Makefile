@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format serve clean
+.PHONY: help demo test check simulate mutants format serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ check: .venv/ready ## format, lint, types, layers, dependencies
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+simulate: .venv/ready ## run seeded schedules: make simulate SEEDS=10000 FROM=0
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),0)
+
+mutants: .venv/ready ## plant known bugs and see that the simulation finds each
+	$(BIN)/python -m tests.simulation.mutants
 
 format: .venv/ready ## rewrite the layout of the code
 	$(BIN)/ruff format .

@@ -34,7 +34,7 @@ SELECT a.contract, NULL, a.id FROM tallybook.asset a
 WHERE a.chain_id = %(chain_id)s AND a.contract = ANY (%(plain)b::bytea[]) AND a.token_id IS NULL
 UNION ALL
 SELECT NULL, NULL, a.id FROM tallybook.asset a
-WHERE a.chain_id = %(chain_id)s AND a.contract IS NULL AND a.token_id IS NULL
+WHERE a.chain_id = %(chain_id)s AND a.contract IS NULL AND a.token_id IS NULL AND %(native)s
 """
 # The join names the columns as the expression index does; a VALUES row a key, so many at once.
 _FIND_SQLITE = """
@@ -71,6 +71,7 @@ def _find(connection: Connection, chain_id: int, keys: list[Key]) -> dict[Key, i
     numbered = [(contract, token_id) for contract, token_id in keys if token_id is not None]
     parameters = {
         "chain_id": chain_id,
+        "native": (None, None) in keys,
         "contract": [contract for contract, _ in numbered],
         "token_id": [token_id for _, token_id in numbered],
         "plain": [

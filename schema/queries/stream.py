@@ -88,14 +88,15 @@ class RunRow(NamedTuple):
 _LEASE = Statement(f"""
 UPDATE {{t}}stream AS s SET
   lease_token = lease_token + 1, lease_until = {{in:lease_s}}, lease_holder = :holder,
-  next_block = CASE WHEN pass_head IS NOT NULL THEN next_block WHEN settled_block > 0 THEN
-  settled_block ELSE 0 END
-FROM (SELECT id AS free_id FROM {{t}}stream WHERE id = :stream_id AND {RUNNABLE} AND due_at <=
-  {{now}}
-  AND (lease_until < {{now}} OR lease_holder = :dead_holder) {{skip}}) AS free
+  next_block = CASE WHEN pass_head IS NOT NULL THEN next_block
+    WHEN settled_block > 0 THEN settled_block ELSE 0 END
+FROM (
+  SELECT id AS free_id FROM {{t}}stream
+  WHERE id = :stream_id AND {RUNNABLE} AND due_at <= {{now}}
+    AND (lease_until < {{now}} OR lease_holder = :dead_holder) {{skip}}) AS free
 WHERE s.id = free.free_id
-RETURNING id, lease_token, chain_id, (SELECT account FROM {{t}}address WHERE id = address_id),
-  kind, provider,
+RETURNING id, lease_token, chain_id,
+  (SELECT account FROM {{t}}address WHERE id = address_id), kind, provider,
   settled_block, next_block, pass_head, anchors, page_rows, attempts, error_code, due_at
 """)
 
@@ -119,20 +120,18 @@ WHERE id = :stream_id AND lease_token = :token
 
 _REWIND = """
 UPDATE {t}stream SET lease_token = lease_token + 1, lease_until = {epoch}, lease_holder = NULL,
-  state = :state,
-  due_at = {now}, attempts = :attempts, pass_head = NULL, settled_block = :rewind_to,
-  next_block = CASE WHEN :rewind_to > 0 THEN :rewind_to ELSE 0 END, anchors = :anchors,
+  state = :state, due_at = {now}, attempts = :attempts, pass_head = NULL,
+  settled_block = :rewind_to, anchors = :anchors,
+  next_block = CASE WHEN :rewind_to > 0 THEN :rewind_to ELSE 0 END,
   error_code = :error_code, error_detail = :error_detail, error_fix = :error_fix
 WHERE id = :stream_id AND lease_token = :token
 """
 
 _RUN = """
 INSERT INTO {t}run (stream_id, lease_token, started_at, ended_at, from_block, to_block, pages,
-  inserted, deleted,
-  outcome, error_code, detail)
-SELECT :stream_id, :token, {in:minus_took_s}, {now}, :from_block, :to_block, :pages, :inserted,
-  :deleted, :outcome,
-  :error_code, :detail
+  inserted, deleted, outcome, error_code, detail)
+SELECT :stream_id, :token, {in:minus_took_s}, {now}, :from_block, :to_block, :pages,
+  :inserted, :deleted, :outcome, :error_code, :detail
 """
 
 
@@ -158,14 +157,12 @@ _CLOSING = _Ending(_CLOSE)
 _REWINDING = _Ending(_REWIND)
 
 _DUE = Statement(f"""
-SELECT id FROM {{t}}stream WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER
-  BY due_at, id
-LIMIT :most
+SELECT id FROM {{t}}stream
+WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER BY due_at, id LIMIT :most
 """)
 _AMONG = f"""
-SELECT id, {{left:due_at}}, {{left:lease_until}}, lease_holder FROM {{t}}stream WHERE {RUNNABLE}
-  AND id IN (%s)
-ORDER BY due_at, id
+SELECT id, {{left:due_at}}, {{left:lease_until}}, lease_holder FROM {{t}}stream
+WHERE {RUNNABLE} AND id IN (%s) ORDER BY due_at, id
 """
 
 

@@ -53,7 +53,7 @@ def balances(
 
 Placed = tuple[int, int, int, str]
 WRITES = frozenset({"page", "page again", "close", "lease"})
-STREAMS = "SELECT id, lease_token, settled_block, next_block FROM stream"
+STREAMS = "SELECT id, lease_holder, lease_token, settled_block, next_block FROM stream"
 ROWS = "SELECT block, pos, asset_id, amount FROM movement WHERE stream_id = ?"
 HELD = "SELECT asset_id, amount, movements FROM balance WHERE stream_id = ?"
 
@@ -66,14 +66,21 @@ class Invariants:
         self._streams: dict[int, tuple[int, int, int]] = {}
         self._settled: dict[int, set[Placed]] = {}
 
-    def check(self, label: str) -> None:
+    def check(self, label: str, writer: str) -> None:
         """Raise when the last commit broke one of them; only streams that it touched are read."""
         if label not in WRITES:
             return
-        for stream_id, *now in self._driver.execute(STREAMS).fetchall():
+        for stream_id, holder, *now in self._driver.execute(STREAMS).fetchall():
             if self._streams.get(stream_id) != tuple(now):
+                stale = label.startswith("page") and holder != writer
+                assert not stale, f"{writer} wrote a page of a stream that {holder} holds"
                 self._check_stream(label, stream_id, *now)
                 self._streams[stream_id] = (now[0], now[1], now[2])
+
+    def expect_rewind(self) -> None:
+        """Somebody lowered settled blocks from outside."""
+        self._streams.clear()
+        self._settled.clear()
 
     def _check_stream(self, label: str, stream_id: int, token: int, settled: int, _: int) -> None:
         rows: list[Placed] = self._driver.execute(ROWS, (stream_id,)).fetchall()

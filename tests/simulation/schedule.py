@@ -1,6 +1,7 @@
 """One whole history: a world that changes while several runs sync it, and what must come."""
 
 import random
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -30,6 +31,10 @@ from tests.simulation.shelf import shelf
 CHAIN = 1
 DEPTH = 6
 KINDS = (StreamKind.NATIVE, StreamKind.INTERNAL, StreamKind.ERC20)
+READ_AGAIN = """
+UPDATE stream SET state = 'pending', due_at = 0, settled_block = -1, pass_head = NULL,
+  lease_token = lease_token + 1, error_code = NULL
+"""
 BEHIND = "UPDATE stream SET due_at = 0 WHERE synced_block IS NULL OR synced_block < ?"
 FAULTS = (
     "http_429",
@@ -47,29 +52,45 @@ FAULTS = (
 class Shrunk:
     """A source with small pages, window and depth, so that a short history meets every border."""
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, source: Source, limits: Limits, *, anchors: bool) -> None:
         self.key = source.key
         self.head = source.head
-        self.block_hash = source.block_hash
+        self.block_hash = source.block_hash if anchors else self._unknown_hash
         self.fetch = source.fetch
         self._limits = limits
 
     def limits(self, chain_id: int) -> Limits:  # noqa: ARG002 - as Source has it
         return self._limits
 
+    def _unknown_hash(self, *_: object) -> None:
+        """No hash is to be had of any block."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class Plan:
-    """How wild a schedule is; drawn from its seed unless given."""
+    """How wild a schedule is."""
 
     runners: int = 2
     runs: int = 4
     crash_odds: float = 0.01
     freeze_odds: float = 0.01
-    fault_odds: float = 0.03
     lost_odds: float = 0.01
-    deep_reorgs: bool = True
-    faults: tuple[str, ...] = field(default=FAULTS)
+    faults: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(FAULTS, 0.03))
+    deep_odds: float = 0.2
+    busy: float = 0.7
+    anchors: bool = True
+
+
+QUIET = Plan(runners=1, runs=1, crash_odds=0, freeze_odds=0, lost_odds=0, faults={}, deep_odds=0)
+# Each seed takes the next theme: one kind of trouble at a time goes deeper than all at once.
+THEMES = (
+    Plan(),
+    Plan(runners=3, crash_odds=0.002, freeze_odds=0.05, faults={"reorg": 0.05}),
+    Plan(runners=1, freeze_odds=0, faults={"shuffled": 0.5, "late": 0.1}, deep_odds=0),
+    Plan(crash_odds=0.002, lost_odds=0.08, faults={"reorg": 0.05, "grow": 0.1}),
+    Plan(faults={"short_page": 0.2, "late_calls": 0.1, "grow": 0.1, "slow": 0.05}),
+    Plan(runners=1, runs=10, lost_odds=0, deep_odds=0.7, busy=1.0, anchors=False),
+)
 
 
 class Schedule:
@@ -77,7 +98,7 @@ class Schedule:
 
     def __init__(self, seed: int, plan: Plan | None = None, *, crash_at: int = 0) -> None:
         self.seed = seed
-        self.plan = plan or Plan()
+        self.plan = plan or THEMES[seed % len(THEMES)]
         self.rng = random.Random(f"plan/{seed}")
         self.scheduler = Scheduler(
             seed,
@@ -86,12 +107,19 @@ class Schedule:
             crash_at=crash_at,
         )
         self.world = World(
-            seed, WorldConfig(wallets=2, coins=3, nfts=1, blocks=self.rng.randint(8, 25))
+            seed,
+            WorldConfig(
+                wallets=2,
+                coins=3,
+                nfts=1,
+                blocks=self.rng.randint(8, 25),
+                busy=self.plan.busy,
+            ),
         )
         self.account = "0x" + self.world.wallets[0].hex()
         self.emulator = Emulator(
             WorldStore(self.world),
-            plan=FaultPlan(seed=seed, odds=dict.fromkeys(self.plan.faults, self.plan.fault_odds)),
+            plan=FaultPlan(seed=seed, odds=self.plan.faults),
         )
         shelf().clear(SimClock(self.scheduler).now)
         self.engine = shelf().engine
@@ -168,9 +196,11 @@ class Schedule:
         clock = SimClock(self.scheduler, skew_s=self.rng.choice((0.0, -3_600.0, 86_400.0)))
         http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
         limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
-        source = Shrunk(registry.load("etherscan", http, self.settings), limits)
+        source = Shrunk(
+            registry.load("etherscan", http, self.settings), limits, anchors=self.plan.anchors
+        )
         lost_odds = 0.0 if self.calm else self.plan.lost_odds
-        unit = SimUnit(self.scheduler, shelf().driver, self.invariants.check, lost_odds)
+        unit = SimUnit(self.scheduler, shelf().driver, self.invariants.check, process, lost_odds)
         seams = Seams(
             clock=clock,
             unit=unit,
@@ -209,9 +239,8 @@ class Schedule:
         for _ in range(self.rng.randint(2, 8)):
             self.scheduler.sleep(self.rng.random() * 6)
             if self.rng.random() < 0.4:
-                deepest = (
-                    DEPTH * 3 if self.plan.deep_reorgs and self.rng.random() < 0.2 else DEPTH - 1
-                )
+                deep = self.rng.random() < self.plan.deep_odds
+                deepest = DEPTH * 3 if deep else DEPTH - 1
                 depth = self.rng.randint(1, deepest)
                 self.world.reorg(depth)
                 self.scheduler.note(f"the chain replaces its last {depth} blocks")
@@ -225,6 +254,10 @@ class Schedule:
         self.world.grow(1)
         self.calm = True
         self.scheduler.calm_down()
+        if not self.plan.anchors:
+            # What could not be noticed is put right by an operator, who has all read again.
+            shelf().driver.execute(READ_AGAIN)
+            self.invariants.expect_rewind()
         self.scheduler.spawn("last", self._finish, Process("last"))
         self.scheduler.run()
         with autocommit(self.engine) as connection:
@@ -249,16 +282,3 @@ class Schedule:
             if not swept and not report.chunks:
                 return
             self.scheduler.sleep(30)
-
-
-def quiet_plan() -> Plan:
-    """Nothing goes wrong by itself."""
-    return Plan(
-        runners=1,
-        runs=1,
-        crash_odds=0.0,
-        freeze_odds=0.0,
-        fault_odds=0.0,
-        lost_odds=0.0,
-        deep_reorgs=False,
-    )

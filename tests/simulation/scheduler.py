@@ -28,6 +28,7 @@ class Task:
     done: bool = False
     result: Any = None
     error: BaseException | None = None
+    answers_to: "Task | None" = None
 
 
 @dataclass(eq=False)
@@ -58,9 +59,18 @@ class Scheduler:
         self._hub = getcurrent()
         self._by_let: dict[greenlet, Task] = {}
 
-    def spawn(self, name: str, work: Callable[[], Any], process: Process | None = None) -> Task:
-        """Add a task, in a process of its own unless one is given."""
-        task = Task(name, process or Process(name), work)
+    def spawn(
+        self,
+        name: str,
+        work: Callable[[], Any],
+        process: Process | None = None,
+        answers_to: Task | None = None,
+    ) -> Task:
+        """Add a task, in a process of its own unless one is given.
+
+        What goes wrong in it is raised to the task it ``answers_to``, else by ``run``.
+        """
+        task = Task(name, process or Process(name), work, answers_to=answers_to)
         task.let = greenlet(lambda: self._body(task), parent=self._hub)
         task.process.tasks.append(task)
         self._by_let[task.let] = task
@@ -116,7 +126,10 @@ class Scheduler:
                 assert asleep, "every task waits for another"
                 self.now_s = max(self.now_s, heapq.nsmallest(1, asleep)[0])
                 continue
-            self.rng.choice(ready).let.switch()
+            chosen = self.rng.choice(ready)
+            chosen.let.switch()
+            if chosen.error is not None and chosen.answers_to is None:
+                raise chosen.error
             self._tasks = [task for task in self._tasks if not task.done and not task.process.dead]
 
     def calm_down(self) -> None:

@@ -4,7 +4,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -47,25 +47,47 @@ class SimUnit:
         self,
         scheduler: Scheduler,
         driver: sqlite3.Connection,
-        check: Callable[[str], None],
+        check: Callable[[str, str], None],
+        process: Process,
         lost_odds: float,
     ) -> None:
         self._scheduler = scheduler
+        self._process = process
         self._lost_odds = lost_odds
         self._driver = driver
         self._check = check
 
     def run(self, label: str, step: Callable[[Connection], T]) -> T:
         self._scheduler.step(f"before {label}")
-        with RawConnection(self._driver) as connection:
-            result = step(cast("Connection", connection))
-        self._check(label)
+        if self._scheduler.rng.random() < self._lost_odds:
+            self._deliver_late(label, step)
+        result = self._take(label, step)
         self._scheduler.step(f"after {label}")
         if self._scheduler.rng.random() < self._lost_odds:
-            self._scheduler.note(f"the answer to {label} is lost")
-            message = f"the connection broke behind {label}"
-            raise StorageError(message)
+            self._break(f"the answer to {label} is lost")
         return result
+
+    def _take(self, label: str, step: Callable[[Connection], T]) -> T:
+        with RawConnection(self._driver) as connection:
+            result = step(cast("Connection", connection))
+        self._check(label, self._process.name)
+        return result
+
+    def _deliver_late(self, label: str, step: Callable[[Connection], T]) -> None:
+        """The connection breaks, and a pooler still delivers the statement some time later."""
+        delay_s = self._scheduler.rng.random() * 40
+
+        def deliver() -> None:
+            self._scheduler.sleep(delay_s)
+            self._scheduler.note(f"{label} of {self._process.name} is delivered late")
+            self._take(label, step)
+
+        self._scheduler.spawn("pooler", deliver)
+        self._break(f"{label} did not arrive")
+
+    def _break(self, what: str) -> NoReturn:
+        self._scheduler.note(what)
+        raise StorageError(what)
 
 
 class LossyQueue:
@@ -136,9 +158,9 @@ class SimSpawn:
         self._process = process
 
     def start(self, work: Callable[[], T]) -> Handle[T]:
-        return SimHandle(
-            self._scheduler, self._scheduler.spawn(f"{self._process.name}+", work, self._process)
-        )
+        name, parent = f"{self._process.name}+", self._scheduler.current()
+        task = self._scheduler.spawn(name, work, self._process, answers_to=parent)
+        return SimHandle(self._scheduler, task)
 
 
 class SimHandle(Handle[T]):

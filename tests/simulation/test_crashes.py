@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.simulation.schedule import DEPTH, Schedule, quiet_plan
+from tests.simulation.schedule import DEPTH, QUIET, Schedule
 
 SEED = 11
 
 
 def begun(kind: str) -> Schedule:
     """A schedule that stands before the sync in question."""
-    schedule = Schedule(SEED, quiet_plan())
+    schedule = Schedule(SEED, QUIET)
     schedule.calm = True
     if kind == "first sync":
         return schedule

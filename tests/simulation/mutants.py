@@ -1,0 +1,194 @@
+"""Known bugs, planted one at a time: each must be found, or the simulation proves nothing.
+
+A mutant is an exact text replacement applied by an import hook in a subprocess, so the product
+carries no flags. A target text that is missing fails the gate: it has to follow the code.
+
+``python -m tests.simulation.mutants`` prints the table; ``--one NAME --seeds N`` hunts one mutant.
+"""
+
+import argparse
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+PAGE = "schema.queries.page"
+STREAM = "schema.queries.stream"
+GUARD = "WHERE id = :stream_id AND lease_token = :token AND next_block = :lo"
+MISSING, FOUND, SURVIVED = 3, 0, 1
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: in ``module``, ``old`` becomes ``new``; it must be found within ``seeds`` seeds."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    seeds: int = 300
+
+
+MUTANTS = (
+    Mutant("no fence", PAGE, GUARD, "WHERE id = :stream_id AND next_block = :lo"),
+    Mutant(
+        "lease time instead of token",
+        PAGE,
+        GUARD,
+        "WHERE id = :stream_id AND lease_until > {now} AND next_block = :lo",
+    ),
+    Mutant(
+        "cursor = last seen",
+        STREAM,
+        "WHEN settled_block > 0 THEN settled_block ELSE 0 END",
+        "WHEN next_block > 0 THEN next_block ELSE 0 END",
+    ),
+    Mutant("tail not replaced", PAGE, "if told.get(key) != row]", "if False]"),
+    Mutant(
+        "ordinal positions",
+        "shared.sync.position",
+        "draft.tx_index << LOW_BITS | _low(draft, occurrence)",
+        "draft.tx_index << LOW_BITS | sum(map(len, wanted.values()))",
+    ),
+    Mutant(
+        "incomplete block kept",
+        "shared.sync.pages",
+        "cut = self._cut(held[0].block - 1, complete)",
+        "cut = self._cut(held[0].block, [*complete, *held])",
+    ),
+    Mutant(
+        "wake-up lost without sweep",
+        "shared.sync.sweep",
+        "    if due:\n",
+        "    if False:\n",
+    ),
+    Mutant(
+        "error read as empty",
+        "shared.sources.etherscan_like",
+        'is_empty = status == "0" and not page.result and EMPTY.fullmatch(str(page.message))',
+        'is_empty = status == "0" and not page.result',
+    ),
+    Mutant("contradiction ignored", PAGE, "    if contradicted:\n", "    if False:\n"),
+    Mutant(
+        "balance moved before the guard",
+        PAGE,
+        "**guard).rowcount != 1:\n        return NOTHING",
+        "**guard).rowcount != 1:\n"
+        "        _move_balances(connection, page.stream_id, page.rows, [])\n"
+        "        return NOTHING",
+    ),
+    Mutant(
+        "page delivered again counts again",
+        PAGE,
+        "_move_balances(connection, page.stream_id, new, gone)",
+        "_move_balances(connection, page.stream_id, page.rows, gone)",
+    ),
+    Mutant(
+        "short page believed to be the end",
+        "shared.sync.pages",
+        "        self._page = known // self._size\n",
+        "        self._page = known // self._size\n        self.done = True\n"
+        "        return self._cut(self._head, [*self._held, *rows])\n",
+    ),
+    Mutant(
+        "anchor not checked",
+        "shared.sync.anchors",
+        "        if now == anchor.hash:\n",
+        "        if True:\n",
+    ),
+    Mutant(
+        "anchor asked for after the pages",
+        "shared.sync.chunk",
+        "        if shared is not None:\n            return self._rewound(shared)\n",
+        "        if shared is not None:\n"
+        "            reader.forget(lease.provider, lease.chain_id)\n"
+        "            self._anchors = []\n",
+    ),
+)
+
+
+# Planting nothing must find nothing.
+CONTROL = Mutant("control", PAGE, GUARD, GUARD, seeds=60)
+
+
+class _Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads one module from changed text."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Ours for the one module, nobody else's."""
+        del target
+        if name != self._mutant.module:
+            return None
+        found = importlib.machinery.PathFinder.find_spec(name, path)
+        assert found is not None
+        return importlib.util.spec_from_loader(name, self, origin=found.origin)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the changed text; a missing target is an error of its own."""
+        assert module.__spec__ is not None
+        assert module.__spec__.origin is not None
+        text = Path(module.__spec__.origin).read_text(encoding="utf-8")
+        changed = text.replace(self._mutant.old, self._mutant.new)
+        exec(compile(changed, module.__name__, "exec"), module.__dict__)  # noqa: S102 - our own text
+
+
+def hunt(mutant: Mutant, seeds: int) -> int:
+    """Plant the bug in this process and look for it; the exit code."""
+    spec = importlib.util.find_spec(mutant.module)
+    assert spec is not None
+    assert spec.origin is not None
+    if Path(spec.origin).read_text(encoding="utf-8").count(mutant.old) != 1:
+        print(f"its target text is not in {mutant.module} exactly once")
+        return MISSING
+    sys.meta_path.insert(0, _Planter(mutant))
+    from tests.simulation.schedule import Schedule  # noqa: PLC0415 - after the bug is planted
+
+    for seed in range(seeds):
+        try:
+            Schedule(seed).run()
+        except Exception as exc:  # noqa: BLE001 - any failure is a find
+            reason = str(exc).splitlines()[0][:90] if str(exc) else type(exc).__name__
+            print(f"found at seed {seed}: {reason}")
+            return FOUND
+    print(f"survived {seeds} seeds")
+    return SURVIVED
+
+
+def hunted(mutant: Mutant) -> tuple[int, str]:
+    """Hunt in a subprocess; the exit code and what it said."""
+    command = [sys.executable, "-m", "tests.simulation.mutants", "--one", mutant.name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    said = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    return done.returncode, said[-1] if said else ""
+
+
+def main() -> int:
+    """Hunt one mutant here, or all in subprocesses; 0 when every one is found."""
+    parser = argparse.ArgumentParser(description="plant known bugs and see that they are found")
+    parser.add_argument("--one", metavar="NAME", help="hunt only this one, in this process")
+    parser.add_argument("--seeds", type=int, help="at most so many seeds")
+    args = parser.parse_args()
+    if args.one:
+        mutant = next(each for each in (*MUTANTS, CONTROL) if each.name == args.one)
+        return hunt(mutant, args.seeds or mutant.seeds)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(hunted, MUTANTS))
+    for mutant, (code, said) in zip(MUTANTS, results, strict=True):
+        print(f"{'ok ' if code == FOUND else 'NOT'}  {mutant.name:36} {said}")
+    return 0 if all(code == FOUND for code, _ in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
