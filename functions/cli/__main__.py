@@ -10,7 +10,7 @@ from functions.cli.base import Command
 from shared.errors import ConfigError, InvalidInputError, TallybookError
 from shared.log import set_up_logging
 
-COMMANDS = ("init", "sync", "balances", "history", "verify", "serve", "emulate", "demo")
+COMMANDS = ("init", "sync", "balances", "history", "verify", "source", "serve", "emulate", "demo")
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 
 

@@ -50,11 +50,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
     parser.add_argument("--source", metavar="KEY", help="provider for a new address")
     parser.add_argument(
-        "--budget", type=_seconds, metavar="SECONDS", help="box of each run; default RUN_BUDGET_S"
+        "--budget",
+        type=positive_seconds,
+        metavar="SECONDS",
+        help="box of each run; default RUN_BUDGET_S",
     )
     parser.add_argument(
         "--give-up",
-        type=_seconds,
+        type=positive_seconds,
         metavar="SECONDS",
         default=PATIENCE_S,
         help="stop waiting for a provider after this long without progress (default %(default)g)",
@@ -109,7 +112,7 @@ def start(runtime: Runtime, account: str, chain_id: int, source: str | None) -> 
         message = (
             f"this address is synced from {', '.join(others)} on chain {chain_id}, not {source}"
         )
-        raise InvalidInputError(message, fix="Leave --source out, or use another DATABASE_URL.")
+        raise InvalidInputError(message, fix="Leave --source out, or change it: tallybook source ADDRESS --to KEY.")
     make_due(runtime.engine, address_id=address_id, chain_ids=[chain_id])
     return address_id
 
@@ -172,7 +175,7 @@ def _balance(line: BalanceLine) -> dict[str, object]:
     }
 
 
-def _seconds(text: str) -> float:
+def positive_seconds(text: str) -> float:
     """A positive number of seconds."""
     try:
         seconds = float(text)

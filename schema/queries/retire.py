@@ -28,18 +28,18 @@ def prune_runs(connection: Connection, keep_s: float) -> int:
     return _PRUNE.run(connection, minus_keep_s=-keep_s).rowcount
 
 
-def delete_rested(connection: Connection, keep_s: float, most: int = BATCH) -> int:
+def delete_rested(connection: Connection, keep_s: float, most: int = BATCH) -> bool:
     """Let go of streams rested for ``keep_s``, and delete up to ``most`` movements of one of them.
 
-    Each statement leaves a state from which the next call goes on: balances go first, the stream's
-    row last.
+    False when nothing is left to delete. Each statement leaves a state from which the next call
+    goes on: balances go first, the stream's row last.
     """
     _LET_GO.run(connection, yes=True, no=False, minus_keep_s=-keep_s)
     stream_id = _GONE.run(connection, no=False).scalar_one_or_none()
     if stream_id is None:
-        return 0
+        return False
     _BALANCES.run(connection, stream_id=stream_id)
     deleted = _MOVEMENTS.run(connection, stream_id=stream_id, most=most).rowcount
     if deleted < most:
         _STREAM.run(connection, stream_id=stream_id)
-    return deleted
+    return True

@@ -31,6 +31,7 @@ class Lease(NamedTuple):
     page_rows: int | None
     attempts: int
     error_code: str | None
+    live: bool
     due_at: Any
 
 
@@ -97,7 +98,7 @@ FROM (
 WHERE s.id = free.free_id
 RETURNING id, lease_token, chain_id,
   (SELECT account FROM {{t}}address WHERE id = address_id), kind, provider,
-  settled_block, next_block, pass_head, anchors, page_rows, attempts, error_code, due_at
+  settled_block, next_block, pass_head, anchors, page_rows, attempts, error_code, live, due_at
 """)
 
 _STANDING = Statement("""

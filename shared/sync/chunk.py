@@ -293,7 +293,8 @@ class Chunk:
         """What an error means for the stream."""
         moved = self._done.pages > 0
         if (
-            isinstance(error, SourceUnsupportedError)
+            self._lease.live
+            and isinstance(error, SourceUnsupportedError)
             and self._lease.settled_block < 0
             and not moved
         ):

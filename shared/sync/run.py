@@ -75,9 +75,9 @@ class SyncEngine:
         """Wake what is due and free; the number of wake-ups pushed."""
         return sweep.push_due(self._seams)
 
-    def tidy(self) -> None:
-        """Delete what is kept for a time only."""
-        sweep.tidy(self._seams, self._settings)
+    def tidy(self) -> bool:
+        """Finish what waits and delete what is kept for a time only; True while there is more."""
+        return sweep.tidy(self._seams, self._settings)
 
     def _box(self, deadline: Deadline) -> Box:
         return Box(

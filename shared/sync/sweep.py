@@ -4,6 +4,7 @@ from schema.queries import retire, stream
 from shared.queue.base import Push, WakeUp
 from shared.seams import Seams
 from shared.settings import Settings
+from shared.sync import source_change
 
 BATCH = 500
 DAY_S = 86_400.0
@@ -17,11 +18,15 @@ def push_due(seams: Seams, *, most: int = BATCH) -> int:
     return len(due)
 
 
-def tidy(seams: Seams, settings: Settings) -> None:
-    """Delete old run rows, and one batch of streams that no wallet has wanted for long."""
+def tidy(seams: Seams, settings: Settings) -> bool:
+    """Finish changes of provider, delete old run rows and one batch of streams let go.
+
+    True while there may be more to delete.
+    """
+    source_change.finish_changes(seams)
     seams.unit.run(
         "prune", lambda connection: retire.prune_runs(connection, settings.run_keep_days * DAY_S)
     )
-    seams.unit.run(
+    return seams.unit.run(
         "retire", lambda connection: retire.delete_rested(connection, settings.rest_days * DAY_S)
     )

@@ -19,10 +19,11 @@ from shared.emulator.world import World, WorldConfig
 from shared.errors import StorageError
 from shared.queue.table import TableQueue
 from shared.seams import Seams
-from shared.settings import Settings
+from shared.settings import Settings, SourceOptions
 from shared.sources import registry
 from shared.sources.base import Limits, Source
 from shared.sync.run import SyncEngine
+from shared.sync.source_change import begin_change
 from tests.simulation import ledger
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.seams import START, LossyQueue, SimClock, SimGate, SimHttp, SimSpawn, SimUnit
@@ -35,6 +36,10 @@ READ_AGAIN = """
 UPDATE stream SET state = 'pending', due_at = 0, settled_block = -1, pass_head = NULL,
   lease_token = lease_token + 1, error_code = NULL
 """
+SOURCES = {
+    "etherscan": "http://emulator/etherscan/v2/api",
+    "blockscout": "http://emulator/blockscout/v2/api",
+}
 BEHIND = "UPDATE stream SET due_at = 0 WHERE synced_block IS NULL OR synced_block < ?"
 FAULTS = (
     "http_429",
@@ -123,8 +128,15 @@ class Schedule:
         )
         shelf().clear(SimClock(self.scheduler).now)
         self.engine = shelf().engine
-        self.settings = Settings(lease_s=20.0, reserve_s=0.2, refresh_s=5.0, max_attempts=10_000)
+        self.settings = Settings(
+            lease_s=20.0,
+            reserve_s=0.2,
+            refresh_s=5.0,
+            max_attempts=10_000,
+            source={key: SourceOptions(base_url=url) for key, url in SOURCES.items()},
+        )
         self.calm = False
+        self.changing = False
         self.by_queue = self.rng.random() < 0.5
         self.invariants = ledger.Invariants(shelf().driver)
         self.stream_ids = self._watch()
@@ -156,7 +168,7 @@ class Schedule:
         account = self.world.wallets[0]
         told = ledger.movements(self.engine, self.account, CHAIN)
         true = oracle.movements(self.world, account, CHAIN)
-        wanted = {kind.value for kind in KINDS}
+        wanted = {row[0] for row in shelf().driver.execute("SELECT kind FROM stream WHERE live")}
         true = type(true)({move: count for move, count in true.items() if move.stream in wanted})
         assert told == true, f"seed {self.seed}: missing {true - told}, too many {told - true}"
         sums: dict[tuple[bytes | None, int | None], int] = {}
@@ -171,12 +183,27 @@ class Schedule:
         """How the chunks so far ended."""
         return [row[0] for row in shelf().driver.execute("SELECT outcome FROM run ORDER BY id")]
 
+    def _live_or_filling(self) -> list[int]:
+        found = shelf().driver.execute("SELECT id FROM stream WHERE resting_since IS NULL")
+        return [row[0] for row in found]
+
+    def _change_source(self, process: Process) -> None:
+        """Begin or go on with a change to the second provider, as the command line would."""
+        self.scheduler.step("before begin change")
+        begin_change(self.engine, address_id=self.address_id, chain_id=CHAIN, to="blockscout")
+        self.scheduler.step("after begin change")
+        more = self._engine_of(process).tidy()
+        live = shelf().driver.execute("SELECT DISTINCT provider FROM stream WHERE live").fetchall()
+        assert len(live) == 1, "a mixture of providers is shown"
+        self.changing = more or live != [("blockscout",)]
+
     def _watch(self) -> list[int]:
         with session_scope(self.engine) as session:
             address = Address(account=self.account, created_at=START)
             session.add(address)
             session.flush()
             assert address.id is not None
+            self.address_id = address.id
             streams = [
                 Stream(
                     address_id=address.id,
@@ -196,9 +223,10 @@ class Schedule:
         clock = SimClock(self.scheduler, skew_s=self.rng.choice((0.0, -3_600.0, 86_400.0)))
         http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
         limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
-        source = Shrunk(
-            registry.load("etherscan", http, self.settings), limits, anchors=self.plan.anchors
-        )
+        sources = {
+            key: Shrunk(registry.load(key, http, self.settings), limits, anchors=self.plan.anchors)
+            for key in SOURCES
+        }
         lost_odds = 0.0 if self.calm else self.plan.lost_odds
         unit = SimUnit(self.scheduler, shelf().driver, self.invariants.check, process, lost_odds)
         seams = Seams(
@@ -214,7 +242,7 @@ class Schedule:
         settings = (
             self.settings.model_copy(update={"refresh_s": 1e6}) if self.calm else self.settings
         )
-        return SyncEngine(seams, lambda _: source, settings, holder=process.name)
+        return SyncEngine(seams, sources.__getitem__, settings, holder=process.name)
 
     def _start_runner(self, name: str) -> None:
         process = Process(name)
@@ -273,12 +301,15 @@ class Schedule:
         for _ in range(30):
             with autocommit(self.engine) as connection:
                 connection.exec_driver_sql(BEHIND, (self.world.head(CHAIN),))
+            self.stream_ids = self._live_or_filling()
             sync, box = self._engine_of(process), Deadline.after(SimClock(self.scheduler), 60)
             if self.by_queue:
                 swept = sync.sweep()
                 report = sync.run(box)
             else:
                 swept, report = 0, sync.step(self.stream_ids, box)
-            if not swept and not report.chunks:
+            if self.changing:
+                self._change_source(process)
+            elif not swept and not report.chunks:
                 return
             self.scheduler.sleep(30)

@@ -3,8 +3,10 @@
 import pytest
 
 from tests.simulation.schedule import DEPTH, QUIET, Schedule
+from tests.simulation.shelf import shelf
 
 SEED = 11
+KINDS = ("first sync", "incremental sync", "reorganisation", "rewind", "change of provider")
 
 
 def begun(kind: str) -> Schedule:
@@ -14,6 +16,9 @@ def begun(kind: str) -> Schedule:
     if kind == "first sync":
         return schedule
     schedule.sync_once()
+    if kind == "change of provider":
+        schedule.changing = True
+        return schedule
     if kind == "reorganisation":
         schedule.world.reorg(DEPTH - 2)
     elif kind == "rewind":
@@ -22,7 +27,7 @@ def begun(kind: str) -> Schedule:
     return schedule
 
 
-@pytest.mark.parametrize("kind", ["first sync", "incremental sync", "reorganisation", "rewind"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_crash_at_any_step_leaves_nothing_that_a_fresh_run_does_not_mend(kind: str) -> None:
     steps = begun(kind).sync_once()
     assert steps > 20
@@ -32,6 +37,16 @@ def test_crash_at_any_step_leaves_nothing_that_a_fresh_run_does_not_mend(kind: s
         schedule.sync_once(crash_at=step)
         assert schedule.scheduler.crashes == 1
         schedule.settle()
+
+
+def test_change_of_provider_really_happens_and_leaves_nothing_of_the_old_one() -> None:
+    schedule = begun("change of provider")
+    schedule.sync_once()
+
+    assert {row[0] for row in shelf().driver.execute("SELECT provider FROM stream")} == {
+        "blockscout"
+    }
+    schedule.settle()
 
 
 def test_rewind_really_happens() -> None:
