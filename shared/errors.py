@@ -11,6 +11,7 @@
         ├── SourceRateLimitedError   asked us to wait; burns no attempt
         ├── SourceUnavailableError   5xx, cut answer, no connection
         │   └── SourceTimeoutError   no answer in the time given
+        ├── BoxTooShortError         a whole box was not enough to move on
         ├── SourceNotReadyError      the provider has not processed the range yet
         ├── SourcePayloadError       an answer of a shape we refuse to guess about
         ├── SourceDeniedError        bad or missing key
@@ -127,6 +128,14 @@ class SourceTimeoutError(SourceUnavailableError):
     """The provider did not answer in the time given; a smaller page may."""
 
     code = "source_timeout"
+
+
+class BoxTooShortError(SourceError):
+    """A whole box was not enough for the least that moves a stream on."""
+
+    code = "box_too_short"
+    retryable = True
+    fix = "Give runs more time: raise --budget or RUN_BUDGET_S."
 
 
 class SourceNotReadyError(SourceError):

@@ -17,7 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from shared.clock import Clock, Deadline, SystemClock
-from shared.errors import SourceRateLimitedError, SourceUnavailableError
+from shared.errors import SourceRateLimitedError, SourceTimeoutError, SourceUnavailableError
 
 CONNECT_TIMEOUT_S = 5.0
 SHORTEST_RETRY_S = 1.0
@@ -92,6 +92,7 @@ class HttpxClient:
         """See ``Http.get``; the deadline bounds the whole exchange, however slowly it drips."""
         deadline.check(f"a request to {source}")
         allowed_s = deadline.remaining_s()
+        failure: type[SourceUnavailableError] = SourceUnavailableError
         self._allowance.deadline = deadline
         try:
             with self._opened().stream("GET", url, params=_revealed(params)) as response:
@@ -102,7 +103,7 @@ class HttpxClient:
                 body = _whole_body(response, max_bytes)
                 return HttpResponse(response.status_code, dict(response.headers), body)
         except (httpx.TimeoutException, httpcore.TimeoutException):
-            reason = f"did not answer within {allowed_s:.1f} s"
+            reason, failure = f"did not answer within {allowed_s:.1f} s", SourceTimeoutError
         except _TooLargeError:
             reason = f"answered with more than {max_bytes} bytes"
         except FAILURES as exc:
@@ -112,7 +113,7 @@ class HttpxClient:
             self._allowance.deadline = None
         # Without a cause: the library's exceptions hold the request, and with it the key.
         detail = f"GET {redacted(url, params)} {reason}"
-        raise SourceUnavailableError(source, detail)
+        raise failure(source, detail)
 
     def close(self) -> None:
         """Drop the connections; the next request opens new ones."""

@@ -54,6 +54,7 @@ class Runtime:
         cls, settings: Settings, *, clock: Clock | None = None, http: Http | None = None
     ) -> "Runtime":
         """A runtime of the machine's own clock and network, unless others are given."""
+        registry.check_options(settings)
         chosen = clock or SystemClock()
         return cls(settings, chosen, http or HttpxClient(chosen))
 

@@ -1,7 +1,7 @@
 """The only reader of the environment."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     run_keep_days: float = Field(
         default=14.0, ge=0, description="Rows of the run table are kept this long."
     )
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     source: dict[str, SourceOptions] = Field(default_factory=dict)
 
     @classmethod

@@ -20,6 +20,7 @@ from shared.portfolio.history import (
     HistoryPage,
     history_page,
 )
+from shared.sync.progress import overall, progress
 
 router = APIRouter(tags=["portfolio"])
 
@@ -34,18 +35,20 @@ KindName = Literal[
 
 
 class BalanceList(msgspec.Struct, frozen=True):
-    """All balances of a wallet."""
+    """All balances of a wallet; they are whole once ``state`` is up_to_date."""
 
+    state: str
     items: list[BalanceLine]
 
 
 MODELS = (BalanceList, HistoryPage)
 USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 BALANCES = BalanceList(
+    "up_to_date",
     [
         BalanceLine(1, None, "ETH", "Ether", 18, None, "1520000000000000000", []),
         BalanceLine(1, USDC, "USDC", "USD Coin", 6, None, "25000000", []),
-    ]
+    ],
 )
 HISTORY = HistoryPage(
     items=[
@@ -119,7 +122,8 @@ def get_balances(
     found = balances(
         runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids, with_zeros=zeros
     )
-    return json_answer(BalanceList(found))
+    streams = progress(runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids)
+    return json_answer(BalanceList(overall(streams), found))
 
 
 @router.get(

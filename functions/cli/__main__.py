@@ -4,11 +4,13 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import cast
 
 from functions.cli.base import Command
 from shared.errors import ConfigError, InvalidInputError, TallybookError
 from shared.log import set_up_logging
+from shared.settings import Settings
 
 COMMANDS = ("init", "sync", "balances", "history", "verify", "source", "serve", "emulate", "demo")
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
@@ -17,10 +19,10 @@ FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 bad usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command, parser = _chosen(arguments)
-    args = parser.parse_args(arguments)
-    set_up_logging()
     try:
+        command, parser = _chosen(arguments)
+        args = parser.parse_args(arguments)
+        set_up_logging(Settings.load().log_level)
         return command.run(args)
     except (ConfigError, InvalidInputError) as exc:
         return _complain(exc, BAD_USAGE)
@@ -38,6 +40,7 @@ def _chosen(arguments: list[str]) -> tuple[Command, argparse.ArgumentParser]:
         prog="tallybook",
         description="Complete wallet history and exact balances in your own database.",
     )
+    parser.add_argument("--version", action="version", version=version("tallybook"))
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = None
     for name in COMMANDS:

@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from functions.cli.session import add_subject, known_address, opened
+from functions.cli.session import add_subject, known_address, opened, warn_if_incomplete
 from functions.cli.tables import print_balances
 from shared.portfolio.balances import balances
 
@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the balances; zero ones are left out."""
     with opened() as runtime:
         address_id = known_address(runtime, args)
+        warn_if_incomplete(runtime, address_id, args.chain)
         lines = balances(runtime.engine, address_id=address_id, chain_ids=[args.chain])
     if args.json:
         sys.stdout.write(msgspec.json.encode(lines).decode() + "\n")

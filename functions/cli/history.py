@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from functions.cli.session import add_subject, known_address, opened
+from functions.cli.session import add_subject, known_address, opened, warn_if_incomplete
 from functions.cli.tables import print_history
 from shared.portfolio.history import HistoryFilter, history_page
 
@@ -17,7 +17,9 @@ PAGE = 500
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_subject(parser)
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many")
+    parser.add_argument(
+        "--limit", type=positive_int, default=50, metavar="N", help="at most so many"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
@@ -25,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Print movements page by page, so that any number can be asked for."""
     with opened() as runtime:
         address_id = known_address(runtime, args)
-        left, cursor, lines = max(0, args.limit), None, []
+        warn_if_incomplete(runtime, address_id, args.chain)
+        left, cursor, lines = args.limit, None, []
         while left > 0:
             page = history_page(
                 runtime.engine,
@@ -47,3 +50,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         print_history(lines)
     return 0
+
+
+def positive_int(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is not a whole number above zero"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)

@@ -1,6 +1,7 @@
 """A runtime for one command, and the wallet it talks about."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ from shared.errors import NotFoundError
 from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.sources.catalog import chain_info
+from shared.sync.progress import progress
 
 OWNER = "local"
 
@@ -33,6 +35,14 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chain", type=int, required=True, metavar="N", help="chain id, 1 is Ethereum"
     )
+
+
+def warn_if_incomplete(runtime: Runtime, address_id: int, chain_id: int) -> None:
+    """Say on stderr what is not up to date: an unfinished sync is not a small wallet."""
+    streams = progress(runtime.engine, address_id=address_id, chain_ids=[chain_id])
+    behind = [f"{each.kind} is {each.state}" for each in streams if each.state != "up_to_date"]
+    if behind:
+        print(f"not complete: {', '.join(behind)}; see tallybook sync", file=sys.stderr)
 
 
 def known_address(runtime: Runtime, args: argparse.Namespace) -> int:

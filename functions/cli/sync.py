@@ -26,6 +26,7 @@ NAME = "sync"
 HELP = "sync an address on one chain until it is complete"
 PATIENCE_S = 120.0
 SHORTEST_WAIT_S = 0.05
+LONGEST_WAIT_S = 1.0  # somebody else may finish the stream meanwhile
 AT_REST = frozenset({StreamState.UP_TO_DATE, StreamState.STOPPED, StreamState.DEAD})
 
 
@@ -112,7 +113,9 @@ def start(runtime: Runtime, account: str, chain_id: int, source: str | None) -> 
         message = (
             f"this address is synced from {', '.join(others)} on chain {chain_id}, not {source}"
         )
-        raise InvalidInputError(message, fix="Leave --source out, or change it: tallybook source ADDRESS --to KEY.")
+        raise InvalidInputError(
+            message, fix="Leave --source out, or change it: tallybook source ADDRESS --to KEY."
+        )
     make_due(runtime.engine, address_id=address_id, chain_ids=[chain_id])
     return address_id
 
@@ -134,7 +137,7 @@ def sync(
         if any(chunk.pages for chunk in report.chunks):
             moved_at = clock.monotonic()
         elif report.next_due_s:
-            pause_s = min(max(report.next_due_s, SHORTEST_WAIT_S), left_s)
+            pause_s = min(max(report.next_due_s, SHORTEST_WAIT_S), LONGEST_WAIT_S, left_s)
             clock.sleep(pause_s, Deadline.after(clock, pause_s + 1))
     outcome.streams = streams
     outcome.balances = balances(runtime.engine, address_id=address_id, chain_ids=[outcome.chain_id])

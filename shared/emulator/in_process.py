@@ -12,6 +12,7 @@ from shared.emulator.provider import Reply
 from shared.errors import (
     DeadlineExceededError,
     SourceRateLimitedError,
+    SourceTimeoutError,
     SourceUnavailableError,
 )
 from shared.http import HttpResponse
@@ -45,11 +46,12 @@ class EmulatorHttp:
         query = given or dict(parse_qsl(parts.query))
         reply = self.emulator.answer(parts.path, query, self.clock.monotonic())
         if not self._arrives(reply, deadline):
-            reason = f"did not answer within {allowed_s:.1f} s"
-        elif reply.status == TOO_MANY_REQUESTS:
+            late = f"did not answer within {allowed_s:.1f} s"
+            raise SourceTimeoutError(source, late)
+        if reply.status == TOO_MANY_REQUESTS:
             wait_s = float(reply.headers.get("retry-after", "1"))
             raise SourceRateLimitedError(source, "HTTP 429", retry_after_s=wait_s)
-        elif reply.dropped:
+        if reply.dropped:
             reason = "could not be read (RemoteProtocolError)"
         elif len(reply.body) > max_bytes:
             reason = f"answered with more than {max_bytes} bytes"

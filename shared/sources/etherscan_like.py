@@ -241,7 +241,7 @@ class EtherscanLike:
         number = envelope.result
         if isinstance(number, str) and HEX_NUMBER.fullmatch(number):
             block = int(number, 16)
-            if block <= HIGHEST_BLOCK:
+            if 0 < block <= HIGHEST_BLOCK:
                 return block
         raise refusal(self._speaker, *_texts(envelope), f"the head is {shortened(number)}")
 

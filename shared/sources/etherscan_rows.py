@@ -17,7 +17,7 @@ from shared.sources.etherscan_wire import InternalRow, NativeRow, TokenRow, With
 
 GWEI = 10**9
 ZERO_ADDRESS = bytes(20)
-HIGHEST_TIME_S = 2**40
+HIGHEST_TIME_S = 4_102_444_800  # the year 2100: no block is that young
 VALUELESS_CALLS = frozenset({"delegatecall", "staticcall", "callcode"})
 CREATIONS = frozenset({"create", "create2"})
 

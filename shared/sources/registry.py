@@ -22,6 +22,7 @@ __all__ = [
     "calls_per_s",
     "chain_info",
     "chains",
+    "check_options",
     "default_source",
     "fetch_ahead",
     "kinds",
@@ -31,6 +32,19 @@ __all__ = [
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 UNPACED = 1_000.0
+
+
+def check_options(settings: Settings) -> None:
+    """Refuse settings of a provider that does not exist: most likely its name is misspelt.
+
+    Raises:
+        ConfigError: Names the variable's prefix and the providers there are.
+    """
+    known = [provider.key for provider in providers()]
+    for key in settings.source:
+        if key not in known:
+            message = f"SOURCE__{key.upper()}__.. names no provider"
+            raise ConfigError(message, fix=f"Those there are: {', '.join(known)}.")
 
 
 def kinds(source_key: str, chain_id: int) -> tuple[StreamKind, ...]:

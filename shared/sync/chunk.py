@@ -1,7 +1,6 @@
 """One leased turn of one stream inside a run: open the pass, walk its pages, close."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -10,12 +9,15 @@ from schema.queries import asset_ids, page, stream
 from schema.queries.asset_ids import AssetRow, Key
 from schema.queries.page import MovementRow, PageOutcome, PageWrite
 from schema.queries.stream import Lease, RunRow
-from schema.types import AssetStandard, StreamKind
+from schema.types import StreamKind
+from shared.clock import Deadline
 from shared.errors import (
+    BoxTooShortError,
     DeadlineExceededError,
     HistoryChangedError,
     LeaseLostError,
     SourceNotReadyError,
+    SourcePayloadError,
     SourceTimeoutError,
     SourceUnsupportedError,
     StorageError,
@@ -27,8 +29,10 @@ from shared.sources import registry
 from shared.sources.base import Answer, AssetRef, FeedRef, RangeQuery, Row, TokenInfo
 from shared.sync import anchors
 from shared.sync.anchors import Anchor
+from shared.sync.assets import asset_row
 from shared.sync.box import Box
 from shared.sync.ending import Ending, Endings
+from shared.sync.flight import Flight
 from shared.sync.pages import Cut, Walk
 from shared.sync.position import positions
 from shared.sync.reader import Reader
@@ -101,31 +105,51 @@ class Chunk:
 
     def _read(self) -> Ending:
         """Open or go on with the pass, then assert page after page."""
-        wait = self._box.deadline.within(self._settings.lease_s / 2)
-        lease, reader = self._lease, self._reader
-        shared = anchors.fork(
-            self._anchors,
-            lambda block: reader.block_hash(lease.provider, lease.chain_id, block, wait),
-        )
+        lease, flight = self._lease, Flight(self._start_fetch)
+        if self._pass_head is not None:
+            # An open pass knows its next request: it is under way while the anchor is checked.
+            flight.keep(self._new_walk(self._pass_head).upcoming(1), self._box.fits_page)
+        shared = self._fork()
         if shared is not None:
             return self._rewound(shared)
         if self._pass_head is None:
             self._open_pass()
         assert self._pass_head is not None  # noqa: S101 - for the type checker
-        walk = Walk(
-            lease.provider,
-            lease.next_block,
-            self._pass_head,
-            page_rows=self._page_rows,
-            window_rows=self._limits.window_rows,
-        )
-        self._walk(walk)
+        walk = self._new_walk(self._pass_head)
+        self._walk(walk, flight)
         if walk.done:
             return self._endings().up_to_date(self._regrown())
         moved = self._done.pages > 0
+        if not moved and self._had_a_fair_share:
+            return self._failed(self._too_short("nothing came to its end"))
         return self._endings().unfinished(
             self._pass_head if moved else lease.pass_head, self._regrown(), moved=moved
         )
+
+    def _new_walk(self, head: int) -> Walk:
+        return Walk(
+            self._lease.provider,
+            self._lease.next_block,
+            head,
+            page_rows=self._page_rows,
+            window_rows=self._limits.window_rows,
+            # An empty history is the one claim that nothing else would ever contradict.
+            confirm_empty=self._lease.settled_block < 0,
+        )
+
+    def _fork(self) -> list[Anchor] | None:
+        """The anchors that still stand if the chain reorganised below them, else None."""
+        wait = self._box.deadline.within(self._settings.lease_s / 2)
+        return anchors.fork(self._anchors, lambda block: self._hash_of(block, wait))
+
+    def _hash_of(self, block: int, wait: Deadline) -> bytes | None:
+        return self._reader.block_hash(self._lease.provider, self._lease.chain_id, block, wait)
+
+    def _too_short(self, what: str) -> BoxTooShortError:
+        """The box as the cause, with its length and the block that it was too short for."""
+        block, length_s = self._lease.next_block, self._box.length_s
+        detail = f"a box of {length_s:.1f} s is too short for block {block} and on: {what}"
+        return BoxTooShortError(self._lease.provider, detail)
 
     def _open_pass(self) -> None:
         """Pin the head, and fetch the anchor before the pages that it vouches for."""
@@ -138,7 +162,7 @@ class Chunk:
         self._pass_head = head
         settle_to = self._settle_to()
         if settle_to > lease.settled_block:
-            found = self._reader.block_hash(lease.provider, lease.chain_id, settle_to, wait)
+            found = self._hash_of(settle_to, wait)
             if found is not None:
                 self._anchors = anchors.added(self._anchors, Anchor(settle_to, found))
                 self._anchors_changed = True
@@ -148,9 +172,8 @@ class Chunk:
         assert self._pass_head is not None  # noqa: S101 - for the type checker
         return self._pass_head - self._limits.settle_depth
 
-    def _walk(self, walk: Walk) -> None:
+    def _walk(self, walk: Walk, flight: Flight) -> None:
         """The page loop: the next fetch is under way while a page is written."""
-        flight = _Flight(self._start_fetch)
         began = self._seams.clock.monotonic()
         while not walk.done:
             flight.keep(walk.upcoming(self._ahead()), self._box.fits_page)
@@ -175,10 +198,12 @@ class Chunk:
     def _start_fetch(self, query: RangeQuery) -> Handle[Answer]:
         lease = self._lease
         feed = FeedRef(lease.chain_id, lease.account, StreamKind(lease.kind))
-        wait = self._box.deadline.within(self._settings.lease_s / 2)
-        return self._seams.spawn.start(
-            lambda: self._reader.fetch(lease.provider, feed, query, wait)
-        )
+
+        def fetch() -> Answer:
+            wait = self._box.deadline.within(self._settings.lease_s / 2)
+            return self._reader.fetch(lease.provider, feed, query, wait)
+
+        return self._seams.spawn.start(fetch)
 
     def _write(self, cut: Cut) -> None:
         """Assert one range of complete blocks."""
@@ -252,6 +277,9 @@ class Chunk:
         for block, rows in groupby(cut.rows, key=attrgetter("block")):
             in_block = list(rows)
             at_s = in_block[0].at_s
+            if any(row.at_s != at_s for row in in_block):
+                detail = f"block {block} has rows of different times"
+                raise SourcePayloadError(self._lease.provider, detail)
             drafts = [draft for row in in_block for draft in row.drafts]
             for pos, draft in positions(self._lease.provider, block, drafts):
                 found.append(
@@ -275,7 +303,7 @@ class Chunk:
         if not unknown:
             return
         wanted: dict[Key, AssetRow] = {
-            asset: _asset_row(self._lease.kind, asset, self._done.tokens.get(asset))
+            asset: asset_row(self._lease.kind, asset, self._done.tokens.get(asset))
             for asset in unknown
         }
         chain_id = self._lease.chain_id
@@ -302,15 +330,15 @@ class Chunk:
             if other is not None:
                 return self._endings().other_provider(other, error)
         pass_head = self._pass_head if moved else self._lease.pass_head
-        if isinstance(error, SourceTimeoutError | DeadlineExceededError) and self._box_was_short(
-            moved
-        ):
-            return self._endings().unfinished(pass_head, self._lease.page_rows, moved=moved)
+        if isinstance(error, SourceTimeoutError | DeadlineExceededError) and self._box_is_over():
+            if moved or not self._had_a_fair_share:
+                return self._endings().unfinished(pass_head, self._lease.page_rows, moved=moved)
+            error = self._too_short(error.detail)
         return self._endings().failed(error, pass_head, self._page_rows, moved=moved)
 
-    def _box_was_short(self, moved: bool) -> bool:
+    def _box_is_over(self) -> bool:
         """Whether the box ended, rather than the provider was slow."""
-        return self._box.deadline.remaining_s() <= 0 and (moved or not self._had_a_fair_share)
+        return self._box.deadline.remaining_s() <= 0
 
     def _endings(self) -> Endings:
         return Endings(self._lease, self._settings, self._seams.rng)
@@ -365,32 +393,3 @@ class Chunk:
             seconds=self._seams.clock.monotonic() - self._started_at,
             error=fault,
         )
-
-
-class _Flight:
-    """Requests under way, in the order in which their answers are wanted."""
-
-    def __init__(self, start: Callable[[RangeQuery], Handle[Answer]]) -> None:
-        self._start = start
-        self._under_way: deque[tuple[RangeQuery, Handle[Answer]]] = deque()
-
-    def keep(self, wanted: list[RangeQuery], may_start: Callable[[], bool]) -> None:
-        """Have the wanted requests under way; answers to others are not waited for."""
-        kept = {query: handle for query, handle in self._under_way if query in wanted}
-        self._under_way = deque()
-        for query in wanted:
-            if query not in kept and not may_start():
-                return
-            self._under_way.append((query, kept.get(query) or self._start(query)))
-
-    def land(self) -> Answer | None:
-        """The answer to the oldest request, or None when none is under way."""
-        return self._under_way.popleft()[1].result() if self._under_way else None
-
-
-def _asset_row(kind: str, asset: AssetRef, token: TokenInfo | None) -> AssetRow:
-    """What is stored with an asset; a feed that says nothing leaves it blank."""
-    if token is None:
-        standard = AssetStandard.NATIVE.value if asset.contract is None else kind
-        return AssetRow(standard, None, None, None)
-    return AssetRow(token.standard.value, token.symbol, token.name, token.decimals)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schema.queries.stream import Closing, Lease
 from schema.types import StreamState
 from shared.errors import (
+    BoxTooShortError,
     DeadlineExceededError,
     HistoryChangedError,
     SourceRateLimitedError,
@@ -74,7 +75,7 @@ class Endings:
     ) -> Ending:
         """Something went wrong: wait, stop, or give up."""
         attempts = 0 if moved else self._lease.attempts
-        slow = isinstance(error, SourceTimeoutError | DeadlineExceededError)
+        slow = isinstance(error, SourceTimeoutError | DeadlineExceededError | BoxTooShortError)
         smaller = (
             max(FEWEST_PAGE_ROWS, page_rows // 2) if slow and not moved else self._lease.page_rows
         )

@@ -8,9 +8,10 @@ seen, inclusive.
 - Only a positively empty answer proves the end. A page that is merely short may have been cut, so
   what follows it is asked for: with T rows of a window known, page ``T / s + 1`` of size ``s``
   begins exactly behind them for any divisor.
-- Between two pages of a window the provider's rows may shift (a row indexed late). Where the last
-  row of one page equals the first of the next, a repeated row and two equal transfers look alike:
-  the block is read again in one piece.
+- Between two pages of a window the provider's rows may shift, and some providers repeat rows or
+  ignore the page number. Where a transaction of the held block shows up again on the next page, a
+  repeated row and two equal transfers look alike: the block is read again from a fresh window. One
+  that is larger than a page is believed once two readings with different page sizes agree.
 - A block that fills a whole window is also read from its other end; where the two do not meet,
   BlockTooLargeError.
 """
@@ -20,8 +21,10 @@ from typing import NamedTuple
 
 from shared.errors import BlockTooLargeError, SourcePayloadError
 from shared.sources.base import RangeQuery, Row
+from shared.sync.position import KEYED
 
 WORTH_KEEPING_ROWS = 50
+MOST_REPEATS = 12  # pages full of equal transfers of one transaction, one after the other
 
 
 class Cut(NamedTuple):
@@ -36,7 +39,14 @@ class Walk:
     """The way from ``lo`` to ``head``."""
 
     def __init__(
-        self, source: str, lo: int, head: int, *, page_rows: int, window_rows: int
+        self,
+        source: str,
+        lo: int,
+        head: int,
+        *,
+        page_rows: int,
+        window_rows: int,
+        confirm_empty: bool = False,
     ) -> None:
         self.done = lo > head
         self._source = source
@@ -46,7 +56,10 @@ class Walk:
         self._window_rows = window_rows
         self._flowing = False
         self._backward: list[Row] | None = None
-        self._reread: int | None = None
+        self._confirm_empty = confirm_empty
+        self._before: Sequence[Row] = ()
+        self._repeats = 0
+        self._reading: tuple[int, list[Row]] | None = None
         self._probing = False
         self._open_window(lo, must_show=False)
 
@@ -66,8 +79,8 @@ class Walk:
         """Take the answer to the first of ``upcoming``; returns what it completes.
 
         Raises:
-            SourcePayloadError: The answers contradict each other; nothing more may be asserted
-            from them. BlockTooLargeError: No window of the provider shows all of one block.
+            SourcePayloadError: The answers contradict each other; nothing more may be asserted.
+            BlockTooLargeError: No window of the provider shows all of one block.
         """
         if self._backward is not None:
             return self._feed_backward(rows)
@@ -78,10 +91,12 @@ class Walk:
             raise SourcePayloadError(self._source, detail)
         if not rows:
             return self._end()
+        self._count_repeats(rows)
         if self._border_unclear(rows):
-            self._reread = self._held[-1].block
-            self._open_window(self._reread)
-            return None
+            if self._held[-1].block != self._start:
+                self._open_window(self._held[-1].block)
+                return None
+            self._doubtful = True
         if self._probing and not self._keep_small_pages():
             self._open_window(self._held[-1].block)
             return None
@@ -95,29 +110,64 @@ class Walk:
         """The last page that the provider's window allows."""
         return max(1, self._window_rows // self._size)
 
-    def _open_window(self, start: int, *, must_show: bool = True) -> None:
+    def _open_window(self, start: int, *, must_show: bool = True, size: int | None = None) -> None:
         """A fresh window; the rows held back come again with it."""
         self._start = start
         self._page = 1
-        self._size = self._page_rows
+        self._size = size or self._page_rows
         self._held: list[Row] = []
+        self._before = ()
         self._probing = False
+        self._doubtful = size is not None
         self._must_show = must_show
+
+    def _count_repeats(self, rows: Sequence[Row]) -> None:
+        """Refuse a provider that ignores the page number; equal transfers may look like it."""
+        self._repeats = self._repeats + 1 if self._page > 1 and rows == self._before else 0
+        self._before = rows
+        if self._repeats and (_cannot_repeat(rows) or self._repeats > MOST_REPEATS):
+            detail = f"page {self._page} repeats the page before it"
+            raise SourcePayloadError(self._source, detail)
 
     def _end(self) -> Cut | None:
         """A positively empty answer: nothing follows what is held."""
         if self._page == 1 and self._must_show:
             detail = f"block {self._start} had rows a moment ago and none now"
             raise SourcePayloadError(self._source, detail)
+        if self._page == 1 and self._confirm_empty:
+            self._confirm_empty = False
+            return None
+        if self._doubtful and not self._agrees(self._held):
+            return None
         self.done = True
         return self._cut(self._head, self._held)
 
     def _border_unclear(self, rows: Sequence[Row]) -> bool:
-        """Whether a row may have been served twice because the rows shifted between two pages."""
-        if not self._held:
+        """Whether rows may have been served twice: a transaction shows up on both pages.
+
+        Rows that the provider numbers need no such care: a repeated one is refused by its number.
+        """
+        if not self._held or (self._held[-1].drafts and _is_numbered(self._held[-1])):
             return False
-        last, first = self._held[-1], rows[0]
-        return last == first and bool(last.drafts) and last.block != self._reread
+        here = {row.tx_hash for row in self._held}
+        return any(row.tx_hash in here for row in rows if row.block == self._held[-1].block)
+
+    def _agrees(self, rows: Sequence[Row]) -> bool:
+        """Whether a block in doubt came the same in two readings; after the first, ask again.
+
+        Raises:
+            SourcePayloadError: The two readings differ.
+        """
+        told = sorted((row for row in rows if row.block == self._start), key=repr)
+        if self._reading is None or self._reading[0] != self._start:
+            self._reading = (self._start, told)
+            self._open_window(self._start, size=self._page_rows // 2 + 1)
+            return False
+        if self._reading[1] != told:
+            detail = f"block {self._start} comes different in pages of another size"
+            raise SourcePayloadError(self._source, detail)
+        self._doubtful = False
+        return True
 
     def _keep_small_pages(self) -> bool:
         """Whether to go on with pages of the probe's size, once a page is known to have been cut.
@@ -151,13 +201,18 @@ class Walk:
 
     def _next_page(self, rows: Sequence[Row]) -> Cut | None:
         """Assert all but the last block, which is held back."""
+        complete, held = _split([*self._held, *rows])
+        if complete and self._doubtful and not self._agrees(complete):
+            return None
         self._page += 1
-        complete, self._held = _split([*self._held, *rows])
-        return self._cut(self._held[0].block - 1, complete)
+        self._held = held
+        return self._cut(held[0].block - 1, complete)
 
     def _restart_at_last(self, rows: Sequence[Row]) -> Cut | None:
         """Assert all but the last block and open a window at it."""
         complete, held = _split([*self._held, *rows])
+        if self._doubtful and not self._agrees(complete):
+            return None
         cut = self._cut(held[0].block - 1, complete)
         self._open_window(held[0].block)
         return cut
@@ -182,8 +237,14 @@ class Walk:
         whole = _joined(self._held, self._backward[::-1])
         if whole is not None:
             self._backward = None
+            if self._doubtful and not self._agrees(whole):
+                return None
             return self._pass_by(whole)
-        if len(rows) < self._size or self._page >= self._last_page:
+        if len(rows) < self._size:
+            # It filled a window a moment ago: an answer was cut, or the block is another by now.
+            detail = f"block {self._start} has fewer rows from its end than from its beginning"
+            raise SourcePayloadError(self._source, detail)
+        if self._page >= self._last_page:
             most = 2 * self._window_rows
             detail = f"block {self._start} holds more than the {most} rows that can be shown"
             raise BlockTooLargeError(self._source, detail)
@@ -197,6 +258,17 @@ class Walk:
         cut = Cut(self._asserted, hi, rows)
         self._asserted = hi + 1
         return cut
+
+
+def _is_numbered(row: Row) -> bool:
+    """Whether a repeated row would be known by its number, or by its transaction."""
+    return all(draft.identity or draft.kind in KEYED for draft in row.drafts)
+
+
+def _cannot_repeat(rows: Sequence[Row]) -> bool:
+    """Whether no honest page looks like the one before; equal transfers of one transaction do."""
+    first, last = rows[0], rows[-1]
+    return first.tx_hash != last.tx_hash or (bool(first.drafts) and _is_numbered(first))
 
 
 def _split(rows: list[Row]) -> tuple[list[Row], list[Row]]:

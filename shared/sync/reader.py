@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shared.clock import Clock, Deadline
-from shared.errors import SourceRateLimitedError
+from shared.errors import SourceRateLimitedError, SourceTimeoutError, SourceUnavailableError
 from shared.gate import RateGate
 from shared.sources.base import Answer, FeedRef, Limits, RangeQuery, Source
 
 HEAD_KEPT_S = 10.0
+PAUSES_S = (0.2, 0.6)  # before a second and a third try of a call that broke
 
 T = TypeVar("T")
 
@@ -47,12 +48,16 @@ class Reader:
         if kept is not None and self._is_young(kept[0]):
             return kept[1]
         asked_at = self._clock.monotonic()
-        found = self._ask(
-            key, deadline, lambda source: source.block_hash(chain_id, block, deadline)
-        )
+
+        def tell(source: Source) -> bytes | None:
+            return source.block_hash(chain_id, block, deadline)
+
+        found = self._ask(key, deadline, tell)
         self._hashes = {
             name: value for name, value in self._hashes.items() if self._is_young(value[0])
         }
+        if found is None:  # one null may be a slip, two are the provider's word
+            found = self._ask(key, deadline, tell)
         self._hashes[key, chain_id, block] = (asked_at, found)
         return found
 
@@ -70,11 +75,24 @@ class Reader:
     def _ask(self, key: str, deadline: Deadline, call: Callable[[Source], T]) -> T:
         """Wait for our turn, call, and let everybody wait when the provider says so."""
         source = self._source_of(key)
-        self._gate.acquire(key, deadline)
+        for pause_s in PAUSES_S:
+            try:
+                return self._ask_once(source, deadline, call)
+            except SourceTimeoutError:
+                raise
+            except SourceUnavailableError:
+                # One broken answer must not cost the pages of a dense block read before it.
+                if pause_s >= deadline.remaining_s():
+                    raise
+                self._clock.sleep(pause_s, deadline)
+        return self._ask_once(source, deadline, call)
+
+    def _ask_once(self, source: Source, deadline: Deadline, call: Callable[[Source], T]) -> T:
+        self._gate.acquire(source.key, deadline)
         try:
             return call(source)
         except SourceRateLimitedError as exc:
-            self._gate.hold(key, exc.retry_after_s)
+            self._gate.hold(source.key, exc.retry_after_s)
             raise
 
     def _is_young(self, asked_at: float) -> bool:

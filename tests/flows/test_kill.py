@@ -94,7 +94,7 @@ def scene(database: Database, world: World, tmp_path: Path) -> Iterator[Scene]:
     emulator = Emulator(WorldStore(world))
     engine = make_engine(database.url, now=SystemClock().now)
     real = Database(engine, database.url, database.dialect, database.clock)
-    with serving(emulator, latency_s=0.05) as base:
+    with serving(emulator, latency_s=0.03) as base:
         env = commands.environment(
             tmp_path, url=database.url, base=base, SOURCE__ETHERSCAN__PAGE_ROWS="150"
         )

@@ -26,6 +26,7 @@ CHAINS = (1, 10)  # served by every provider
 DEPTH = 6  # above what the late faults hide
 QUIET_ROUNDS = 12
 LONG_S = 4_000.0  # longer than any back-off
+BOX_S = 1_000.0
 WILD = settings(
     deadline=None,
     print_blob=True,
@@ -41,7 +42,7 @@ acts = st.lists(
         st.tuples(st.just("grow"), st.integers(1, 8), st.integers(0, 1)),
         st.tuples(st.just("reorg"), st.integers(1, DEPTH), st.integers(0, 1)),
         st.tuples(st.just("deep"), st.integers(DEPTH + 1, 4 * DEPTH), st.integers(0, 1)),
-        st.tuples(st.just("wait"), st.sampled_from([1.0, 20.0, 400.0]), st.just(0)),
+        st.tuples(st.just("wait"), st.sampled_from([1.0, 20.0, 400.0, 3 * BOX_S]), st.just(0)),
         st.tuples(st.just("ask"), st.just(0.0), st.just(0)),
     ),
     min_size=3,
@@ -76,24 +77,29 @@ def stories(draw: st.DrawFn) -> Story:
         coins=draw(st.integers(1, 4)),
         nfts=1,
         blocks=draw(st.integers(1, 40)),
-        dense_rows=draw(st.sampled_from([0, 0, 3, 12])),
+        dense_rows=draw(st.sampled_from([0, 0, 3, 12, 36])),
         busy=draw(st.floats(0.1, 1.0)),
         withdrawals=0.3,
     )
     page_rows = draw(st.integers(2, 15))
+    odds = draw(st.dictionaries(st.sampled_from(sorted(FAULTS)), st.floats(0.005, 0.06)))
+    happens = draw(acts)
+    if any(name == "deep" for name, _, _ in happens):
+        # A hash that is not told leaves a pass without an anchor: test_chunk_history has that case.
+        odds.pop("null_result", None)
     return Story(
         seed=draw(st.integers(0, 2**32)),
         chains=chains,
         world=world,
         provider=draw(st.sampled_from(["etherscan", "etherscan", "routescan", "blockscout"])),
-        limits=Limits(page_rows, draw(st.sampled_from([40, 60, 500])), 1000.0, DEPTH),
+        limits=Limits(page_rows, draw(st.sampled_from([60, 100, 500])), 1000.0, DEPTH),
         page_cap=draw(st.sampled_from([None, None, page_rows, 4])),
         lease_s=draw(st.sampled_from([8.0, 30.0])),
         latency_s=draw(st.sampled_from([0.01, 0.2, 1.0])),
         fetch_ahead=draw(st.integers(1, 4)),
         eager=draw(st.booleans()),
-        odds=draw(st.dictionaries(st.sampled_from(sorted(FAULTS)), st.floats(0.005, 0.06))),
-        acts=draw(acts),
+        odds=odds,
+        acts=happens,
     )
 
 
@@ -114,7 +120,7 @@ class Telling:
             options=ProviderOptions(page_cap=story.page_cap),
             settings=quiet_settings(
                 lease_s=story.lease_s,
-                refresh_s=30.0,
+                refresh_s=2 * BOX_S,
                 max_attempts=4,
                 source=local_sources(fetch_ahead=story.fetch_ahead),
             ),
@@ -174,7 +180,7 @@ class Telling:
         for _ in range(QUIET_ROUNDS):
             self.database.advance(LONG_S)
             self.rig.ask(self.story.chains)
-            self.rig.step(self.stream_ids)
+            self.rig.step(self.stream_ids, BOX_S)
             if all(map(self._is_up_to_date, self.story.chains)):
                 return
         note(f"{[truth.streams(self.database.engine, self.wallet, c) for c in self.story.chains]}")

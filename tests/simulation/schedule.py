@@ -91,7 +91,7 @@ QUIET = Plan(runners=1, runs=1, crash_odds=0, freeze_odds=0, lost_odds=0, faults
 THEMES = (
     Plan(),
     Plan(runners=3, crash_odds=0.002, freeze_odds=0.05, faults={"reorg": 0.05}),
-    Plan(runners=1, freeze_odds=0, faults={"shuffled": 0.5, "late": 0.1}, deep_odds=0),
+    Plan(runners=1, runs=8, freeze_odds=0, faults={"shuffled": 0.5}, deep_odds=0, busy=1.0),
     Plan(crash_odds=0.002, lost_odds=0.08, faults={"reorg": 0.05, "grow": 0.1}),
     Plan(faults={"short_page": 0.2, "late_calls": 0.1, "grow": 0.1, "slow": 0.05}),
     Plan(runners=1, runs=10, lost_odds=0, deep_odds=0.7, busy=1.0, anchors=False),

@@ -60,6 +60,7 @@ def lease(**changes: Any) -> Lease:
         page_rows=None,
         attempts=0,
         error_code=None,
+        live=True,
         due_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     return usual._replace(**changes)

@@ -6,7 +6,7 @@ import pytest
 
 from schema.types import StreamKind
 from shared.clock import Deadline
-from shared.errors import SourceRateLimitedError, SourceUnavailableError
+from shared.errors import SourcePayloadError, SourceRateLimitedError, SourceUnavailableError
 from shared.gate import Pacer
 from shared.sources.base import Answer, FeedRef, Limits, RangeQuery
 from shared.sync.reader import HEAD_KEPT_S, Reader
@@ -93,7 +93,7 @@ def test_age_of_a_head_counts_from_the_question_not_from_the_answer(
     assert len(provider.asked) == 2
 
 
-def test_hash_is_asked_once_also_when_the_provider_cannot_tell(
+def test_hash_is_asked_once_and_an_unknown_one_twice(
     reader: Reader, provider: Provider, within: Within
 ) -> None:
     assert reader.block_hash("etherscan", 1, 5, within(30)) == bytes([5, 100])
@@ -101,7 +101,7 @@ def test_hash_is_asked_once_also_when_the_provider_cannot_tell(
     assert reader.block_hash("etherscan", 1, 200, within(30)) is None
     assert reader.block_hash("etherscan", 1, 200, within(30)) is None
 
-    assert provider.asked == ["hash 1 5", "hash 1 200"]
+    assert provider.asked == ["hash 1 5", "hash 1 200", "hash 1 200"]
 
 
 def test_old_hashes_are_dropped(
@@ -167,9 +167,17 @@ def test_nobody_asks_while_the_provider_wants_us_to_wait(
 
 
 def test_a_failure_is_not_kept(reader: Reader, provider: Provider, within: Within) -> None:
-    provider.fails = SourceUnavailableError("etherscan", "HTTP 500")
-    with pytest.raises(SourceUnavailableError):
+    provider.fails = SourcePayloadError("etherscan", "a head of -1")
+    with pytest.raises(SourcePayloadError):
         reader.head("etherscan", 1, within(30))
+
+    assert reader.head("etherscan", 1, within(30)) == 100
+
+
+def test_a_call_that_broke_once_is_tried_again(
+    reader: Reader, provider: Provider, within: Within
+) -> None:
+    provider.fails = SourceUnavailableError("etherscan", "HTTP 500")
 
     assert reader.head("etherscan", 1, within(30)) == 100
 
