@@ -1,7 +1,8 @@
 """What is stored with an asset when it is first seen."""
 
 from schema.queries.asset_ids import AssetRow
-from shared.sources.base import TokenInfo
+from schema.types import AssetStandard
+from shared.sources.base import AssetRef, TokenInfo
 
 
 def asset_row(kind: str, asset: AssetRef, token: TokenInfo | None) -> AssetRow:
