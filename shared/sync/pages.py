@@ -60,7 +60,7 @@ class Walk:
         self._before: Sequence[Row] = ()
         self._repeats = 0
         self._reading: tuple[int, list[Row]] | None = None
-        self._probing = False
+        self._probing = self._checking = self._doubtful = False
         self._open_window(lo, must_show=False)
 
     def upcoming(self, most: int) -> list[RangeQuery]:
@@ -91,6 +91,10 @@ class Walk:
             raise SourcePayloadError(self._source, detail)
         if not rows:
             return self._end()
+        return self._check(rows) if self._checking else self._take(rows)
+
+    def _take(self, rows: Sequence[Row]) -> Cut | None:
+        """One page with rows, in block order behind what is held."""
         self._count_repeats(rows)
         if self._border_unclear(rows):
             if self._held[-1].block != self._start:
@@ -119,6 +123,7 @@ class Walk:
         self._before = ()
         self._probing = False
         self._doubtful = size is not None
+        self._checking = False
         self._must_show = must_show
 
     def _count_repeats(self, rows: Sequence[Row]) -> None:
@@ -158,16 +163,36 @@ class Walk:
         Raises:
             SourcePayloadError: The two readings differ.
         """
-        told = sorted((row for row in rows if row.block == self._start), key=repr)
+        told = _sorted_block(rows, self._start)
         if self._reading is None or self._reading[0] != self._start:
             self._reading = (self._start, told)
-            self._open_window(self._start, size=self._page_rows // 2 + 1)
+            self._open_window(self._start)
+            self._checking = True
             return False
+        self._compare(told)
+        return True
+
+    def _compare(self, told: list[Row]) -> None:
+        assert self._reading is not None  # noqa: S101 - for the type checker
         if self._reading[1] != told:
-            detail = f"block {self._start} comes different in pages of another size"
+            detail = f"block {self._start} comes different when it is read again"
             raise SourcePayloadError(self._source, detail)
         self._doubtful = False
-        return True
+
+    def _check(self, rows: Sequence[Row]) -> Cut | None:
+        """The second reading begins: in one piece if the block fits, else in smaller pages."""
+        self._checking = False
+        here = [row for row in rows if row.block == self._start]
+        is_whole = len(rows) < self._size or len(here) < len(rows)
+        may_be_capped = len(here) == len(rows) >= WORTH_KEEPING_ROWS
+        if is_whole and not may_be_capped:
+            self._compare(_sorted_block(here, self._start))
+            return self._pass_by(here)
+        # Rows repeated behind another transaction than the first time make another block.
+        half = len(here) // 2 + 1
+        sizes = (size for size in range(half, 0, -1) if here[size - 1].tx_hash != here[-1].tx_hash)
+        self._open_window(self._start, size=next(sizes, half))
+        return None
 
     def _keep_small_pages(self) -> bool:
         """Whether to go on with pages of the probe's size, once a page is known to have been cut.
@@ -258,6 +283,11 @@ class Walk:
         cut = Cut(self._asserted, hi, rows)
         self._asserted = hi + 1
         return cut
+
+
+def _sorted_block(rows: Sequence[Row], block: int) -> list[Row]:
+    """The rows of one block in an order of their own."""
+    return sorted((row for row in rows if row.block == block), key=repr)
 
 
 def _is_numbered(row: Row) -> bool:

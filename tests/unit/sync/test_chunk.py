@@ -327,3 +327,30 @@ def test_a_provider_behind_what_was_settled_is_waited_for(bench: Bench) -> None:
     assert chunk.error is not None
     assert chunk.error[0] == "source_not_ready"
     assert bench.holds_what_the_provider_says()
+
+
+@pytest.mark.parametrize("box_s", [8.0, 16.0])
+def test_a_box_too_short_for_one_dense_block_is_named(bench: Bench, box_s: float) -> None:
+    bench.source.rows = [coin_row(0, tx) for tx in range(55)]
+    bench.source.takes_s = 3.0
+
+    [chunk] = bench.step(box_s=box_s)
+
+    assert (chunk.outcome, chunk.pages) == ("snoozed", 0)
+    assert chunk.error is not None
+    assert chunk.error[0] == "box_too_short"
+    assert "RUN_BUDGET_S" in chunk.error[2]
+    bench.rig.ask()
+    assert bench.step()[-1].outcome == "done"
+    assert bench.holds_what_the_provider_says()
+
+
+def test_rows_of_one_block_with_different_times_are_not_data(bench: Bench) -> None:
+    bench.source.rows = [coin_row(50), coin_row(50, 1, at_s=7)]
+
+    [chunk] = bench.step()
+
+    assert chunk.state == "snoozed"
+    assert chunk.error is not None
+    assert chunk.error[0] == "source_payload"
+    assert bench.held() == []

@@ -160,14 +160,15 @@ def test_row_repeated_by_a_shift_between_pages_is_not_counted_twice() -> None:
     assert [each for cut in cuts for each in cut.rows] == before
 
 
-@given(histories(), st.integers(1, 5), st.integers(4, 12))
+@given(histories(), st.integers(1, 5), st.integers(4, 12), st.booleans())
 def test_pages_that_repeat_the_end_of_the_one_before_are_never_counted_twice(
-    rows: list[Row], repeated: int, page_rows: int
+    rows: list[Row], repeated: int, page_rows: int, adds_up: bool
 ) -> None:
     def answer(query: RangeQuery) -> list[Row]:
         inside = [each for each in rows if query.lo <= each.block <= query.hi]
         inside = inside[::-1] if query.descending else inside
-        at = max(0, (query.page - 1) * query.rows - repeated * (query.page - 1))
+        times = query.page - 1 if adds_up else min(1, query.page - 1)
+        at = max(0, (query.page - 1) * query.rows - repeated * times)
         return inside[at : at + query.rows]
 
     with suppress(SourcePayloadError, BlockTooLargeError, TooManyRequestsError):

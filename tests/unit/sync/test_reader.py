@@ -6,7 +6,12 @@ import pytest
 
 from schema.types import StreamKind
 from shared.clock import Deadline
-from shared.errors import SourcePayloadError, SourceRateLimitedError, SourceUnavailableError
+from shared.errors import (
+    SourcePayloadError,
+    SourceRateLimitedError,
+    SourceTimeoutError,
+    SourceUnavailableError,
+)
 from shared.gate import Pacer
 from shared.sources.base import Answer, FeedRef, Limits, RangeQuery
 from shared.sync.reader import HEAD_KEPT_S, Reader
@@ -25,6 +30,7 @@ class Provider:
         self.key = key
         self.asked: list[str] = []
         self.fails: Exception | None = None
+        self.fails_always = False
         self.number = 100
         self.takes_s = 0.0
         self._clock = clock
@@ -48,7 +54,9 @@ class Provider:
         self.asked.append(what)
         self._clock.advance(self.takes_s)
         if self.fails is not None:
-            fails, self.fails = self.fails, None
+            fails = self.fails
+            if not self.fails_always:
+                self.fails = None
             raise fails
 
 
@@ -180,6 +188,36 @@ def test_a_call_that_broke_once_is_tried_again(
     provider.fails = SourceUnavailableError("etherscan", "HTTP 500")
 
     assert reader.head("etherscan", 1, within(30)) == 100
+
+
+def test_a_provider_too_slow_for_the_time_given_is_not_asked_again(
+    reader: Reader, provider: Provider, within: Within
+) -> None:
+    provider.fails = SourceTimeoutError("etherscan", "no answer in 5 s")
+
+    with pytest.raises(SourceTimeoutError):
+        reader.head("etherscan", 1, within(30))
+    assert provider.asked == ["head 1"]
+
+
+def test_a_broken_call_is_not_tried_again_when_there_is_no_time(
+    reader: Reader, provider: Provider, within: Within
+) -> None:
+    provider.fails = SourceUnavailableError("etherscan", "HTTP 500")
+
+    with pytest.raises(SourceUnavailableError):
+        reader.head("etherscan", 1, within(0.1))
+    assert provider.asked == ["head 1"]
+
+
+def test_a_provider_that_stays_broken_is_asked_three_times(
+    reader: Reader, provider: Provider, within: Within
+) -> None:
+    provider.fails, provider.fails_always = SourceUnavailableError("etherscan", "HTTP 500"), True
+
+    with pytest.raises(SourceUnavailableError):
+        reader.head("etherscan", 1, within(30))
+    assert provider.asked == ["head 1"] * 3
 
 
 def test_limits_are_the_sources_own(reader: Reader) -> None:

@@ -283,6 +283,19 @@ def test_a_dead_process_that_another_took_over_first_is_left_to_it(database: Dat
     assert bench.rig.seams.queue.stats().delayed == 1
 
 
+def test_a_stream_that_somebody_takes_first_is_passed_by(database: Database) -> None:
+    bench = Bench(database)
+
+    def outpace() -> None:
+        with autocommit(database.engine) as connection:
+            assert stream.lease(connection, bench.id, lease_s=30.0, holder="faster") is not None
+
+    bench.unit.after["due"] = outpace
+
+    assert bench.step() == []
+    assert bench.standing().holder == "faster"
+
+
 def test_this_process_is_not_taken_for_dead(yard: Yard) -> None:
     yard.take(yard.ids[0], holder.current())
 

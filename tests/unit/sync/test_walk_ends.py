@@ -86,3 +86,9 @@ def test_a_provider_that_ignores_the_page_number_is_an_error() -> None:
 
     with pytest.raises(SourcePayloadError, match="page 2"):
         walked(lambda query: served(rows, query._replace(page=1)))
+
+
+def test_equal_transfers_in_a_block_larger_than_a_window_are_all_kept() -> None:
+    rows = [coin_row(7, tx=number // 5) for number in range(20)]
+
+    assert walked(lambda query: served(rows, query)) == rows
