@@ -93,7 +93,8 @@ def stories(draw: st.DrawFn) -> Story:
         world=world,
         provider=draw(st.sampled_from(["etherscan", "etherscan", "routescan", "blockscout"])),
         limits=Limits(page_rows, draw(st.sampled_from([60, 100, 500])), 1000.0, DEPTH),
-        page_cap=draw(st.sampled_from([None, None, page_rows, 4])),
+        # A cap below 50 rows is taken for a provider that repeats itself, and refused.
+        page_cap=draw(st.sampled_from([None, page_rows])),
         lease_s=draw(st.sampled_from([8.0, 30.0])),
         latency_s=draw(st.sampled_from([0.01, 0.2, 1.0])),
         fetch_ahead=draw(st.integers(1, 4)),
