@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check simulate mutants format serve clean
+.PHONY: help demo test check simulate mutants bench format serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ simulate: .venv/ready ## run seeded schedules: make simulate SEEDS=10000 FROM=0
 
 mutants: .venv/ready ## plant known bugs and see that the simulation finds each
 	$(BIN)/python -m tests.simulation.mutants
+
+bench: .venv/ready ## measure every ratio and write docs/performance.md
+	$(BIN)/python -m benchmarks
 
 format: .venv/ready ## rewrite the layout of the code
 	$(BIN)/ruff format .

@@ -66,8 +66,7 @@ _POSTGRES = """
 WITH u AS MATERIALIZED (
   SELECT block, pos, to_timestamp(at_s) AS at, asset_id, kind, tx_hash, counterparty, amount
   FROM unnest(%(block)b::int8[], %(pos)b::int8[], %(at_s)b::int8[], %(asset_id)b::int4[],
-  %(kind)b::int2[],
-    %(tx_hash)b::bytea[], %(counterparty)b::bytea[], %(amount)b::numeric[])
+      %(kind)b::int2[], %(tx_hash)b::bytea[], %(counterparty)b::bytea[], %(amount)b::numeric[])
     AS x(block, pos, at_s, asset_id, kind, tx_hash, counterparty, amount)),
 old AS MATERIALIZED (
   SELECT m.ctid AS tid, m.block <= s.settled_block AS settled,
@@ -77,29 +76,28 @@ old AS MATERIALIZED (
   LEFT JOIN u ON u.block = m.block AND u.pos = m.pos
   WHERE m.stream_id = %(stream_id)s AND m.block BETWEEN %(lo)s AND %(hi)s),
 fresh AS MATERIALIZED (
-  SELECT count(*) AS n FROM u JOIN tallybook.stream s ON s.id = %(stream_id)s AND u.block <=
-  s.settled_block
+  SELECT count(*) AS n
+  FROM u JOIN tallybook.stream s ON s.id = %(stream_id)s AND u.block <= s.settled_block
   WHERE NOT EXISTS (SELECT 1 FROM tallybook.movement m
     WHERE m.stream_id = %(stream_id)s AND m.block = u.block AND m.pos = u.pos)),
-bad AS MATERIALIZED (SELECT (SELECT count(*) FROM old WHERE settled AND NOT same) + (SELECT n FROM
-  fresh) AS n),
+bad AS MATERIALIZED (
+  SELECT (SELECT count(*) FROM old WHERE settled AND NOT same) + (SELECT n FROM fresh) AS n),
 g AS (
   UPDATE tallybook.stream SET next_block = %(next_block)s, pass_head = %(pass_head)s, attempts = 0,
     settled_block = greatest(settled_block, least(%(hi)s, %(settle_to)s)),
     anchors = coalesce(%(anchors)s, anchors),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
-  WHERE id = %(stream_id)s AND lease_token = %(token)s AND next_block = %(lo)s AND (SELECT n FROM
-  bad) = 0
+  WHERE id = %(stream_id)s AND lease_token = %(token)s AND next_block = %(lo)s
+    AND (SELECT n FROM bad) = 0
   RETURNING id),
 del AS (
   DELETE FROM tallybook.movement m USING g
   WHERE m.stream_id = g.id AND m.ctid = ANY (ARRAY(SELECT tid FROM old WHERE NOT same))
   RETURNING m.asset_id, m.amount),
 ins AS (
-  -- The count makes the delete an input of the insert: two CTEs of one statement run in no
-  -- promised order.
-  INSERT INTO tallybook.movement (stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty,
-  amount)
+  -- The count makes the delete an input of the insert: CTEs run in no promised order.
+  INSERT INTO tallybook.movement
+    (stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount)
   SELECT g.id, u.* FROM g CROSS JOIN (SELECT count(*) FROM del) AS d CROSS JOIN u
   ON CONFLICT DO NOTHING RETURNING asset_id, amount),
 bal AS (
@@ -108,13 +106,12 @@ bal AS (
     SELECT asset_id, amount, 1 AS n FROM ins UNION ALL SELECT asset_id, -amount, -1 FROM del) AS x
   GROUP BY asset_id ORDER BY asset_id
   ON CONFLICT (stream_id, asset_id) DO UPDATE
-    SET amount = b.amount + excluded.amount, movements = b.movements + excluded.movements RETURNING
-    1)
+    SET amount = b.amount + excluded.amount, movements = b.movements + excluded.movements
+  RETURNING 1)
 SELECT (SELECT count(*) FROM g),
   -- Only the owner's contradiction counts: a stale writer's page is merely old.
-  (SELECT n FROM bad WHERE EXISTS (
-    SELECT 1 FROM tallybook.stream WHERE id = %(stream_id)s AND lease_token = %(token)s AND
-    next_block = %(lo)s)),
+  (SELECT n FROM bad WHERE EXISTS (SELECT 1 FROM tallybook.stream
+    WHERE id = %(stream_id)s AND lease_token = %(token)s AND next_block = %(lo)s)),
   (SELECT count(*) FROM ins), (SELECT count(*) FROM del), (SELECT count(*) FROM bal)
 """
 
