@@ -35,8 +35,11 @@ def print_streams(streams: Sequence[StreamProgress]) -> None:
 
 def print_balances(lines: Sequence[BalanceLine], *, with_chain: bool = False) -> None:
     """One line an asset: the exact amount in whole coins, and what the feeds cannot know of it."""
-    table = Table("asset", "amount", "contract", "not known", title="Balances")
-    table.columns[1].no_wrap = True
+    table = Table(title="Balances")
+    table.add_column("asset", no_wrap=True)
+    table.add_column("amount", overflow="fold")  # junk tokens have 78 digits
+    table.add_column("contract", no_wrap=True)
+    table.add_column("not known")
     for line in lines:
         place = short(line.contract) if line.contract else "native"
         chain = f" on {chain_info(line.chain_id).name}" if with_chain else ""
