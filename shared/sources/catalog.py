@@ -65,8 +65,9 @@ class ProviderInfo(NamedTuple):
         """The feeds it serves on a chain; none on a chain that it does not serve."""
         if chain_id not in self.chains:
             return ()
-        without = set() if chain_info(chain_id).withdrawals else {StreamKind.WITHDRAWAL}
-        return tuple(kind for kind in self.kinds if kind not in without)
+        if chain_info(chain_id).withdrawals:
+            return self.kinds
+        return tuple(kind for kind in self.kinds if kind is not StreamKind.WITHDRAWAL)
 
 
 def chains() -> tuple[ChainInfo, ...]:

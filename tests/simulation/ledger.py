@@ -3,9 +3,6 @@
 import sqlite3
 from collections import Counter, defaultdict
 
-from sqlalchemy import Engine
-
-from schema.engine import reading
 from schema.types import MovementKind
 from shared.emulator.truth import Move
 
@@ -21,10 +18,9 @@ WHERE d.account = ? AND s.chain_id = ? AND s.live
 """
 
 
-def movements(engine: Engine, account: str, chain_id: int) -> Counter[Move]:
+def movements(driver: sqlite3.Connection, account: str, chain_id: int) -> Counter[Move]:
     """Every movement of an account, without its place."""
-    with reading(engine) as connection:
-        rows = connection.exec_driver_sql(MOVEMENTS, (account, chain_id)).all()
+    rows = driver.execute(MOVEMENTS, (account, chain_id)).fetchall()
     return Counter(
         Move(
             row[0],
@@ -41,13 +37,12 @@ def movements(engine: Engine, account: str, chain_id: int) -> Counter[Move]:
 
 
 def balances(
-    engine: Engine, account: str, chain_id: int
+    driver: sqlite3.Connection, account: str, chain_id: int
 ) -> dict[tuple[bytes | None, int | None], int]:
     """Balances over all live streams, zeros left out."""
     sums: defaultdict[tuple[bytes | None, int | None], int] = defaultdict(int)
-    with reading(engine) as connection:
-        for contract, token_id, amount in connection.exec_driver_sql(BALANCES, (account, chain_id)):
-            sums[contract, None if token_id is None else int(token_id)] += int(amount)
+    for contract, token_id, amount in driver.execute(BALANCES, (account, chain_id)):
+        sums[contract, None if token_id is None else int(token_id)] += int(amount)
     return {asset: amount for asset, amount in sums.items() if amount}
 
 

@@ -10,112 +10,24 @@ import argparse
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import redirect_stdout
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-PAGE = "schema.queries.page"
-STREAM = "schema.queries.stream"
-GUARD = "WHERE id = :stream_id AND lease_token = :token AND next_block = :lo"
-MISSING, FOUND, SURVIVED = 3, 0, 1
+import pytest
 
+from tests.simulation.bugs import CONTROL, MUTANTS, Mutant
 
-@dataclass(frozen=True)
-class Mutant:
-    """A bug: in ``module``, ``old`` becomes ``new``; it must be found within ``seeds`` seeds."""
-
-    name: str
-    module: str
-    old: str
-    new: str
-    seeds: int = 300
-
-
-MUTANTS = (
-    Mutant("no fence", PAGE, GUARD, "WHERE id = :stream_id AND next_block = :lo"),
-    Mutant(
-        "lease time instead of token",
-        PAGE,
-        GUARD,
-        "WHERE id = :stream_id AND lease_until > {now} AND next_block = :lo",
-    ),
-    Mutant(
-        "cursor = last seen",
-        STREAM,
-        "WHEN settled_block > 0 THEN settled_block ELSE 0 END",
-        "WHEN next_block > 0 THEN next_block ELSE 0 END",
-    ),
-    Mutant("tail not replaced", PAGE, "if told.get(key) != row]", "if False]"),
-    Mutant(
-        "ordinal positions",
-        "shared.sync.position",
-        "draft.tx_index << LOW_BITS | _low(draft, occurrence)",
-        "draft.tx_index << LOW_BITS | sum(map(len, wanted.values()))",
-    ),
-    Mutant(
-        "incomplete block kept",
-        "shared.sync.pages",
-        "cut = self._cut(held[0].block - 1, complete)",
-        "cut = self._cut(held[0].block, [*complete, *held])",
-    ),
-    Mutant(
-        "wake-up lost without sweep",
-        "shared.sync.sweep",
-        "    if due:\n",
-        "    if False:\n",
-    ),
-    Mutant(
-        "error read as empty",
-        "shared.sources.etherscan_like",
-        'is_empty = status == "0" and not page.result and EMPTY.fullmatch(str(page.message))',
-        'is_empty = status == "0" and not page.result',
-    ),
-    Mutant("contradiction ignored", PAGE, "    if contradicted:\n", "    if False:\n"),
-    Mutant(
-        "balance moved before the guard",
-        PAGE,
-        "**guard).rowcount != 1:\n        return NOTHING",
-        "**guard).rowcount != 1:\n"
-        "        _move_balances(connection, page.stream_id, page.rows, [])\n"
-        "        return NOTHING",
-    ),
-    Mutant(
-        "page delivered again counts again",
-        PAGE,
-        "_move_balances(connection, page.stream_id, new, gone)",
-        "_move_balances(connection, page.stream_id, page.rows, gone)",
-    ),
-    Mutant(
-        "short page believed to be the end",
-        "shared.sync.pages",
-        "        self._page = known // self._size\n",
-        "        self._page = known // self._size\n        self.done = True\n"
-        "        return self._cut(self._head, [*self._held, *rows])\n",
-    ),
-    Mutant(
-        "anchor not checked",
-        "shared.sync.anchors",
-        "        if now == anchor.hash:\n",
-        "        if True:\n",
-    ),
-    Mutant(
-        "anchor asked for after the pages",
-        "shared.sync.chunk",
-        "        if shared is not None:\n            return self._rewound(shared)\n",
-        "        if shared is not None:\n"
-        "            reader.forget(lease.provider, lease.chain_id)\n"
-        "            self._anchors = []\n",
-    ),
-)
-
-
-# Planting nothing must find nothing.
-CONTROL = Mutant("control", PAGE, GUARD, GUARD, seeds=60)
+BROKEN, FOUND, SURVIVED = 3, 0, 1
+# A replacement that cannot run at all would be "found" by anything.
+NOT_A_FIND = (NameError, AttributeError, SyntaxError, ImportError, TypeError)
+TESTS_FAILED = 1
 
 
 class _Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -151,18 +63,35 @@ def hunt(mutant: Mutant, seeds: int) -> int:
     assert spec.origin is not None
     if Path(spec.origin).read_text(encoding="utf-8").count(mutant.old) != 1:
         print(f"its target text is not in {mutant.module} exactly once")
-        return MISSING
+        return BROKEN
     sys.meta_path.insert(0, _Planter(mutant))
+    if mutant.tests is not None:
+        return tested(mutant.tests)
     from tests.simulation.schedule import Schedule  # noqa: PLC0415 - after the bug is planted
 
     for seed in range(seeds):
         try:
             Schedule(seed).run()
+        except NOT_A_FIND as exc:
+            print(f"the changed text does not run: {exc!r}")
+            return BROKEN
         except Exception as exc:  # noqa: BLE001 - any failure is a find
             reason = str(exc).splitlines()[0][:90] if str(exc) else type(exc).__name__
             print(f"found at seed {seed}: {reason}")
             return FOUND
     print(f"survived {seeds} seeds")
+    return SURVIVED
+
+
+def tested(tests: str) -> int:
+    """Run tests against the planted bug: a failed one is a find, a broken run is none."""
+    with redirect_stdout(io.StringIO()) as said:
+        code = pytest.main([tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"])
+    failed = [line for line in said.getvalue().splitlines() if line.startswith("FAILED")]
+    if code == TESTS_FAILED and failed:
+        print(f"found by {failed[0].removeprefix('FAILED ')[:90]}")
+        return FOUND
+    print(f"survived {tests} ({code!r})")
     return SURVIVED
 
 

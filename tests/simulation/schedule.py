@@ -4,11 +4,9 @@ import random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 
-from schema.engine import autocommit, session_scope
-from schema.queries import stream
-from schema.tables import Address, Stream
-from schema.types import EPOCH, StreamKind
+from schema.types import StreamKind
 from shared.clock import Deadline
 from shared.emulator import oracle
 from shared.emulator.emulator import Emulator
@@ -26,12 +24,18 @@ from shared.sync.run import SyncEngine
 from shared.sync.source_change import begin_change
 from tests.simulation import ledger
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.seams import START, LossyQueue, SimClock, SimGate, SimHttp, SimSpawn, SimUnit
+from tests.simulation.seams import LossyQueue, SimClock, SimGate, SimHttp, SimSpawn, SimUnit
 from tests.simulation.shelf import shelf
 
 CHAIN = 1
 DEPTH = 6
 KINDS = (StreamKind.NATIVE, StreamKind.INTERNAL, StreamKind.ERC20)
+NEW_ADDRESS = "INSERT INTO address (id, family, account, created_at) VALUES (?, 'evm', ?, 0)"
+NEW_STREAM = """
+INSERT INTO stream (id, address_id, chain_id, kind, provider, generation, live, created_at, state,
+  due_at, lease_token, lease_until, settled_block, next_block, anchors, attempts)
+VALUES (?, ?, ?, ?, 'etherscan', 1, 1, 0, 'pending', 0, 0, 0, -1, 0, '[]', 0)
+"""
 READ_AGAIN = """
 UPDATE stream SET state = 'pending', due_at = 0, settled_block = -1, pass_head = NULL,
   lease_token = lease_token + 1, error_code = NULL
@@ -41,6 +45,8 @@ SOURCES = {
     "blockscout": "http://emulator/blockscout/v2/api",
 }
 BEHIND = "UPDATE stream SET due_at = 0 WHERE synced_block IS NULL OR synced_block < ?"
+STATES = "SELECT id, state FROM stream WHERE resting_since IS NULL"
+KIND_ODDS = 0.6
 FAULTS = (
     "http_429",
     "http_500",
@@ -52,6 +58,18 @@ FAULTS = (
     "short_page",
     "dropped",
 )
+
+
+@cache
+def settings(*, calm: bool) -> Settings:
+    """Short leases; in the calm end nothing is due again by itself."""
+    return Settings(
+        lease_s=20.0,
+        reserve_s=0.2,
+        refresh_s=1e6 if calm else 5.0,
+        max_attempts=10_000,
+        source={key: SourceOptions(base_url=url) for key, url in SOURCES.items()},
+    )
 
 
 class Shrunk:
@@ -84,6 +102,9 @@ class Plan:
     deep_odds: float = 0.2
     busy: float = 0.7
     anchors: bool = True
+    box_s: float = 15.0
+    life: int = 8
+    blocks: int = 25
 
 
 QUIET = Plan(runners=1, runs=1, crash_odds=0, freeze_odds=0, lost_odds=0, faults={}, deep_odds=0)
@@ -91,10 +112,21 @@ QUIET = Plan(runners=1, runs=1, crash_odds=0, freeze_odds=0, lost_odds=0, faults
 THEMES = (
     Plan(),
     Plan(runners=3, crash_odds=0.002, freeze_odds=0.05, faults={"reorg": 0.05}),
-    Plan(runners=1, runs=8, freeze_odds=0, faults={"shuffled": 0.5}, deep_odds=0, busy=1.0),
+    Plan(runners=1, runs=16, freeze_odds=0, faults={"shuffled": 0.7}, deep_odds=0, busy=1, life=24),
     Plan(crash_odds=0.002, lost_odds=0.08, faults={"reorg": 0.05, "grow": 0.1}),
     Plan(faults={"short_page": 0.2, "late_calls": 0.1, "grow": 0.1, "slow": 0.05}),
     Plan(runners=1, runs=10, lost_odds=0, deep_odds=0.7, busy=1.0, anchors=False),
+    Plan(
+        runners=1,
+        runs=12,
+        crash_odds=0.002,
+        freeze_odds=0,
+        faults={},
+        deep_odds=1.0,
+        box_s=6.0,
+        life=20,
+        blocks=40,
+    ),
 )
 
 
@@ -117,7 +149,7 @@ class Schedule:
                 wallets=2,
                 coins=3,
                 nfts=1,
-                blocks=self.rng.randint(8, 25),
+                blocks=self.rng.randint(8, self.plan.blocks),
                 busy=self.plan.busy,
             ),
         )
@@ -128,15 +160,9 @@ class Schedule:
         )
         shelf().clear(SimClock(self.scheduler).now)
         self.engine = shelf().engine
-        self.settings = Settings(
-            lease_s=20.0,
-            reserve_s=0.2,
-            refresh_s=5.0,
-            max_attempts=10_000,
-            source={key: SourceOptions(base_url=url) for key, url in SOURCES.items()},
-        )
         self.calm = False
         self.changing = False
+        self.address_id = 1
         self.by_queue = self.rng.random() < 0.5
         self.invariants = ledger.Invariants(shelf().driver)
         self.stream_ids = self._watch()
@@ -166,7 +192,7 @@ class Schedule:
     def compare(self) -> None:
         """The ledger against the oracle."""
         account = self.world.wallets[0]
-        told = ledger.movements(self.engine, self.account, CHAIN)
+        told = ledger.movements(shelf().driver, self.account, CHAIN)
         true = oracle.movements(self.world, account, CHAIN)
         wanted = {row[0] for row in shelf().driver.execute("SELECT kind FROM stream WHERE live")}
         true = type(true)({move: count for move, count in true.items() if move.stream in wanted})
@@ -175,7 +201,7 @@ class Schedule:
         for move, count in true.items():
             key = (move.contract, move.token_id)
             sums[key] = sums.get(key, 0) + move.amount * count
-        assert ledger.balances(self.engine, self.account, CHAIN) == {
+        assert ledger.balances(shelf().driver, self.account, CHAIN) == {
             key: held for key, held in sums.items() if held
         }
 
@@ -198,33 +224,22 @@ class Schedule:
         self.changing = more or live != [("blockscout",)]
 
     def _watch(self) -> list[int]:
-        with session_scope(self.engine) as session:
-            address = Address(account=self.account, created_at=START)
-            session.add(address)
-            session.flush()
-            assert address.id is not None
-            self.address_id = address.id
-            streams = [
-                Stream(
-                    address_id=address.id,
-                    chain_id=CHAIN,
-                    kind=kind.value,
-                    provider="etherscan",
-                    due_at=EPOCH,
-                    created_at=START,
-                )
-                for kind in KINDS
-            ]
-            session.add_all(streams)
-            session.flush()
-            return [each.id for each in streams if each.id is not None]
+        """The streams as ``watch`` makes them, without the ORM's time."""
+        driver = shelf().driver
+        driver.execute(NEW_ADDRESS, (self.address_id, self.account))
+        kinds = [kind.value for kind in KINDS if self.rng.random() < KIND_ODDS] or [KINDS[-1].value]
+        for number, kind in enumerate(kinds, 1):
+            driver.execute(NEW_STREAM, (number, self.address_id, CHAIN, kind))
+        return list(range(1, len(kinds) + 1))
 
     def _engine_of(self, process: Process) -> SyncEngine:
         clock = SimClock(self.scheduler, skew_s=self.rng.choice((0.0, -3_600.0, 86_400.0)))
         http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
         limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
         sources = {
-            key: Shrunk(registry.load(key, http, self.settings), limits, anchors=self.plan.anchors)
+            key: Shrunk(
+                registry.load(key, http, settings(calm=False)), limits, anchors=self.plan.anchors
+            )
             for key in SOURCES
         }
         lost_odds = 0.0 if self.calm else self.plan.lost_odds
@@ -239,10 +254,7 @@ class Schedule:
             rng=self.rng,
             spawn=SimSpawn(self.scheduler, process),
         )
-        settings = (
-            self.settings.model_copy(update={"refresh_s": 1e6}) if self.calm else self.settings
-        )
-        return SyncEngine(seams, sources.__getitem__, settings, holder=process.name)
+        return SyncEngine(seams, sources.__getitem__, settings(calm=self.calm), holder=process.name)
 
     def _start_runner(self, name: str) -> None:
         process = Process(name)
@@ -250,7 +262,9 @@ class Schedule:
         def work() -> None:
             for _ in range(self.plan.runs):
                 sync = self._engine_of(process)
-                box = Deadline.after(SimClock(self.scheduler), self.rng.uniform(1.0, 15.0))
+                box = Deadline.after(
+                    SimClock(self.scheduler), self.rng.uniform(1.0, self.plan.box_s)
+                )
                 # An invocation may fail as a whole when the database is lost: the next one goes on.
                 with suppress(StorageError):
                     if self.rng.random() < 0.5:
@@ -264,12 +278,12 @@ class Schedule:
 
     def _live(self) -> None:
         """The chain goes on while it is read."""
-        for _ in range(self.rng.randint(2, 8)):
+        for _ in range(self.rng.randint(2, self.plan.life)):
             self.scheduler.sleep(self.rng.random() * 6)
             if self.rng.random() < 0.4:
                 deep = self.rng.random() < self.plan.deep_odds
-                deepest = DEPTH * 3 if deep else DEPTH - 1
-                depth = self.rng.randint(1, deepest)
+                shallowest, deepest = (DEPTH + 1, DEPTH * 3) if deep else (1, DEPTH - 1)
+                depth = self.rng.randint(shallowest, deepest)
                 self.world.reorg(depth)
                 self.scheduler.note(f"the chain replaces its last {depth} blocks")
             self.world.grow(self.rng.randint(1, 4))
@@ -288,19 +302,13 @@ class Schedule:
             self.invariants.expect_rewind()
         self.scheduler.spawn("last", self._finish, Process("last"))
         self.scheduler.run()
-        with autocommit(self.engine) as connection:
-            for stream_id in self.stream_ids:
-                standing = stream.standing(connection, stream_id)
-                assert standing is not None
-                assert standing.state == "up_to_date", (
-                    f"seed {self.seed}: stream {stream_id} is {standing}"
-                )
+        for stream_id, state in shelf().driver.execute(STATES).fetchall():
+            assert state == "up_to_date", f"seed {self.seed}: stream {stream_id} is {state}"
 
     def _finish(self) -> None:
         process = self.scheduler.current().process
         for _ in range(30):
-            with autocommit(self.engine) as connection:
-                connection.exec_driver_sql(BEHIND, (self.world.head(CHAIN),))
+            shelf().driver.execute(BEHIND, (self.world.head(CHAIN),))
             self.stream_ids = self._live_or_filling()
             sync, box = self._engine_of(process), Deadline.after(SimClock(self.scheduler), 60)
             if self.by_queue:

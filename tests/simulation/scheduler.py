@@ -1,6 +1,5 @@
 """One seed, one history: greenlets stepped one at a time, frozen and crashed at any step."""
 
-import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 LONGEST_STEP_S = 0.4
+STEP_FIELDS = 4
 
 
 class CrashError(BaseException):
@@ -50,14 +50,14 @@ class Scheduler:
         self.seed = seed
         self.now_s = 0.0
         self.steps = 0
-        self.trace: list[str] = []
+        self._trace: list[tuple[Any, ...]] = []
         self.crashes = 0
         self._crash_odds = crash_odds
         self._freeze_odds = freeze_odds
         self.crash_at = crash_at
         self._tasks: list[Task] = []
         self._hub = getcurrent()
-        self._by_let: dict[greenlet, Task] = {}
+        self._running: Task | None = None
 
     def spawn(
         self,
@@ -73,7 +73,6 @@ class Scheduler:
         task = Task(name, process or Process(name), work, answers_to=answers_to)
         task.let = greenlet(lambda: self._body(task), parent=self._hub)
         task.process.tasks.append(task)
-        self._by_let[task.let] = task
         self._tasks.append(task)
         return task
 
@@ -81,7 +80,7 @@ class Scheduler:
         """A seam's edge: time passes, somebody else may go on, and this process may die here."""
         task = self.current()
         self.steps += 1
-        self.trace.append(f"{self.steps:5d} {self.now_s:8.2f} {task.name:10s} {label}")
+        self._trace.append((self.steps, self.now_s, task.name, label))
         if self.steps == self.crash_at or self.rng.random() < self._crash_odds:
             self.crashes += 1
             self.note(f"crash of {task.process.name}")
@@ -91,23 +90,34 @@ class Scheduler:
         if self.rng.random() < self._freeze_odds:
             task.wakes_at = self.now_s + self.rng.random() * 60
             self.note(f"{task.name} frozen until {task.wakes_at:.2f}")
-        self._hub.switch()
+        self._pass_on(task)
 
     def note(self, what: str) -> None:
         """Something that happened outside the seams, for the trace."""
-        self.trace.append(f"      {self.now_s:8.2f} {what}")
+        self._trace.append((self.now_s, what))
+
+    @property
+    def trace(self) -> list[str]:
+        """What happened so far, a line each."""
+        return [
+            f"{entry[0]:5d} {entry[1]:8.2f} {entry[2]:10s} {entry[3]}"
+            if len(entry) == STEP_FIELDS
+            else f"      {entry[0]:8.2f} {entry[1]}"
+            for entry in self._trace
+        ]
 
     def sleep(self, seconds: float) -> None:
         """Let this task go on only after ``seconds``."""
-        self.current().wakes_at = self.now_s + seconds
-        self._hub.switch()
+        task = self.current()
+        task.wakes_at = self.now_s + seconds
+        self._pass_on(task)
 
     def join(self, other: Task) -> Any:
         """Wait for another task; raises what it raised."""
         task = self.current()
         while not other.done:
             task.waits_for = other
-            self._hub.switch()
+            self._pass_on(task)
         task.waits_for = None
         if other.error is not None:
             raise other.error
@@ -115,22 +125,36 @@ class Scheduler:
 
     def run(self) -> None:
         """Step until every task has ended or died."""
-        while alive := [task for task in self._tasks if not task.done and not task.process.dead]:
+        while self._tasks:
+            self._running = self._choose()
+            self._running.let.switch()
+            # Back here only when a task has ended: tasks pass on to each other.
+            ended = self.current()
+            if ended.error is not None and ended.answers_to is None:
+                raise ended.error
+            self._tasks = [task for task in self._tasks if not task.done and not task.process.dead]
+
+    def _pass_on(self, task: Task) -> None:
+        """Somebody goes on, perhaps this very task."""
+        chosen = self._choose()
+        if chosen is not task:
+            self._running = chosen
+            chosen.let.switch()
+
+    def _choose(self) -> Task:
+        """One of those that can go on; when all are asleep, time passes until one wakes."""
+        while True:
+            now_s = self.now_s
             ready = [
                 task
-                for task in alive
-                if task.wakes_at <= self.now_s and (task.waits_for is None or task.waits_for.done)
+                for task in self._tasks
+                if task.wakes_at <= now_s and (task.waits_for is None or task.waits_for.done)
             ]
-            if not ready:
-                asleep = [task.wakes_at for task in alive if task.waits_for is None]
-                assert asleep, "every task waits for another"
-                self.now_s = max(self.now_s, heapq.nsmallest(1, asleep)[0])
-                continue
-            chosen = self.rng.choice(ready)
-            chosen.let.switch()
-            if chosen.error is not None and chosen.answers_to is None:
-                raise chosen.error
-            self._tasks = [task for task in self._tasks if not task.done and not task.process.dead]
+            if ready:
+                return ready[int(self.rng.random() * len(ready))]
+            asleep = [task.wakes_at for task in self._tasks if task.waits_for is None]
+            assert asleep, "every task waits for another"
+            self.now_s = max(now_s, min(asleep))
 
     def calm_down(self) -> None:
         """No more crashes and freezes; every lease of the past has ended."""
@@ -140,7 +164,8 @@ class Scheduler:
 
     def current(self) -> Task:
         """The task that is running."""
-        return self._by_let[getcurrent()]
+        assert self._running is not None
+        return self._running
 
     def _body(self, task: Task) -> None:
         try:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation import mutants
 from tests.simulation.__main__ import failure, shrunk
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.bugs import CONTROL, MUTANTS, Mutant
 from tests.simulation.schedule import QUIET, THEMES, Schedule
 
 SEEDS = 1_000
@@ -41,7 +41,7 @@ def test_known_bug_is_found(mutant: Mutant) -> None:
 
 def test_nothing_is_found_where_no_bug_is_planted() -> None:
     # Else a mutant "found" would prove nothing.
-    code, said = mutants.hunted(mutants.CONTROL)
+    code, said = mutants.hunted(CONTROL)
 
     assert code == mutants.SURVIVED, said
 
