@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from shared.errors import (
@@ -24,9 +24,11 @@ from shared.errors import (
     SourceError,
     SourceRateLimitedError,
     StorageError,
+    StorageRefusedError,
     TallybookError,
     UnauthorizedError,
 )
+from shared.storage import meaning_of
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ STATUSES: tuple[tuple[type[TallybookError], int], ...] = (
     (LeaseLostError, 409),
     (ConfigError, 503),
     (DeadlineExceededError, 503),
+    (StorageRefusedError, 500),
     (StorageError, 503),
     (SourceRateLimitedError, 503),
     (SourceError, 502),
@@ -96,8 +99,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(TallybookError, _tallybook_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(OperationalError, _database_error)
-    app.add_exception_handler(InterfaceError, _database_error)
+    app.add_exception_handler(DBAPIError, _database_error)
 
 
 def unexpected(scope: Mapping[str, Any], exc: Exception) -> Response:
@@ -126,7 +128,7 @@ def _tallybook_error(request: Request, exc: Exception) -> Response:
         headers = {"WWW-Authenticate": "Bearer"}
     elif isinstance(exc, SourceRateLimitedError):
         headers = {"Retry-After": str(math.ceil(exc.retry_after_s))}
-    elif isinstance(exc, StorageError):
+    elif isinstance(exc, StorageError) and exc.retryable:
         headers = {"Retry-After": str(RETRY_STORAGE_S)}
     return problem(request.scope, status, exc.code, exc.detail, fix=exc.how_to_fix, headers=headers)
 
@@ -151,7 +153,12 @@ def _http_error(request: Request, exc: Exception) -> Response:
 
 
 def _database_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, DBAPIError)  # noqa: S101 - registered for it
+    meaning = meaning_of(exc)
+    if not meaning.retryable:
+        return unexpected(request.scope, exc)
     log.error("the database failed", exc_info=exc, extra=_trace(request.scope))
     headers = {"Retry-After": str(RETRY_STORAGE_S)}
-    detail = "the database cannot be reached or is busy; try again"
-    return problem(request.scope, 503, StorageError.code, detail, headers=headers)
+    return problem(
+        request.scope, 503, meaning.code, meaning.sentence, fix=meaning.fix, headers=headers
+    )

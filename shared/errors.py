@@ -6,6 +6,12 @@
     ├── NotFoundError                no such thing for this owner
     ├── DeadlineExceededError        the box closed while we waited
     ├── StorageError                 the database refused or went away
+    │   ├── StorageUnreachableError  no connection, or it was cut
+    │   ├── StorageFullError         its disk is full
+    │   ├── StorageReadOnlyError     it takes no writes
+    │   ├── StorageDeniedError       its user lacks a privilege
+    │   ├── StorageSchemaError       tables or columns are missing
+    │   └── StorageRefusedError      it will never take what we said
     ├── LeaseLostError               another run owns the stream now
     └── SourceError                  a provider's answer, by class
         ├── SourceRateLimitedError   asked us to wait; burns no attempt
@@ -87,6 +93,59 @@ class StorageError(TallybookError):
 
     code = "storage"
     retryable = True
+    sentence: ClassVar[str] = "the database failed"
+
+
+class StorageUnreachableError(StorageError):
+    """No connection, or it was cut; whether the last statement happened may be unknown."""
+
+    sentence = "the database cannot be reached or is busy"
+    fix = "Check DATABASE_URL and that the server runs, then try again."
+
+
+class StorageFullError(StorageError):
+    """The disk of the database is full."""
+
+    code = "storage_full"
+    sentence = "the disk of the database is full"
+    fix = "Free space or take a larger plan; the sync then goes on where it was."
+
+
+class StorageReadOnlyError(StorageError):
+    """The database takes no writes."""
+
+    code = "storage_read_only"
+    sentence = "the database is read-only"
+    fix = (
+        "Supabase and other hosters make a database read-only when its disk quota is exceeded:"
+        " free space or take a larger plan. Otherwise have DATABASE_URL name one that can be"
+        " written: the primary, or a file that is ours."
+    )
+
+
+class StorageDeniedError(StorageError):
+    """The database user lacks a privilege."""
+
+    code = "storage_denied"
+    sentence = "the database user may not do this"
+    fix = "Grant it what is missing, or use the user that ran tallybook init."
+
+
+class StorageSchemaError(StorageError):
+    """Tables or columns of ours are missing."""
+
+    code = "storage_schema"
+    sentence = "the database lacks tables or columns"
+    fix = "Run tallybook init."
+
+
+class StorageRefusedError(StorageError):
+    """The database will never take what we said, however often we say it."""
+
+    code = "storage_refused"
+    retryable = False
+    sentence = "the database refused what was written"
+    fix = "This is a bug: report it with this message, then start the sync again."
 
 
 class LeaseLostError(TallybookError):

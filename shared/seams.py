@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from schema.engine import autocommit
 from shared.clock import Clock, Deadline, SystemClock
-from shared.errors import StorageError
 from shared.gate import Pacer, RateGate
 from shared.http import Http
 from shared.queue.base import Queue
+from shared.storage import storage_error
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -100,8 +100,7 @@ class SqlUnit:
             with autocommit(self._engine) as connection:
                 return step(connection)
         except DBAPIError as exc:
-            message = f"the database failed at step {label}: {_first_line(exc)}"
-            raise StorageError(message) from exc
+            raise storage_error(exc, f" at step {label}") from exc
 
 
 class Threads:
@@ -117,8 +116,3 @@ class Threads:
     def close(self) -> None:
         """Stop taking work; what is under way ends by its own deadline."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _first_line(exc: DBAPIError) -> str:
-    """The driver's own sentence, without the statement and its parameters."""
-    return str(exc.orig).strip().split("\n", maxsplit=1)[0]

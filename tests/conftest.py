@@ -14,6 +14,7 @@ from schema import migrate
 from schema.engine import make_engine
 from shared.settings import Settings
 from tests.fakes import FakeClock
+from tests.pooler import Pooler, pgbouncer_binary, pooler
 from tests.servers import PostgresServer, postgres_server, redis_server
 
 Dialect = Literal["sqlite", "postgres"]
@@ -87,6 +88,24 @@ def postgres_url(postgres: PostgresServer, postgres_template: str) -> Iterator[s
     name = postgres.create(postgres_template)
     yield postgres.url_of(name)
     postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: PostgresServer) -> Iterator[Pooler]:
+    """A pooler in front of the server, started on first use."""
+    if pgbouncer_binary() is None:
+        pytest.skip("no PgBouncer here: apt-get install pgbouncer")
+    with pooler(postgres.url) as started:
+        yield started
+
+
+@pytest.fixture(params=["direct", "pgbouncer"])
+def routed_url(request: pytest.FixtureRequest, postgres_url: str) -> str:
+    """A migrated Postgres database, reached directly and through a transaction pooler."""
+    if request.param == "direct":
+        return postgres_url
+    through: Pooler = request.getfixturevalue("pgbouncer")
+    return through.url_of(postgres_url)
 
 
 @pytest.fixture

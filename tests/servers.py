@@ -34,8 +34,9 @@ CARELESS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 class PostgresServer:
     """Makes and drops databases on one server; names never meet those of another test process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, data: Path | None = None) -> None:
         self.url = url
+        self.data = data  # the folder of its files, where the server is our own
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")  # noqa: TID251 - pytest's own
         self._prefix = f"tallybook_test_{worker}_{os.getpid()}"
         self._numbers = count(1)
@@ -74,8 +75,8 @@ def postgres_server() -> Iterator[PostgresServer]:
     if found:
         yield PostgresServer(found)
         return
-    with _own_postgres() as url:
-        yield PostgresServer(url)
+    with own_postgres() as server:
+        yield server
 
 
 def _usable(url: str) -> bool:
@@ -89,7 +90,7 @@ def _usable(url: str) -> bool:
 
 
 @contextmanager
-def _own_postgres() -> Iterator[str]:
+def own_postgres() -> Iterator[PostgresServer]:
     """A server from pip, on a unix socket in a short folder, gone at the end."""
     # The path of a unix socket holds 107 characters: pytest's own folders are too deep.
     folder = Path(tempfile.mkdtemp(prefix="tbpg", dir=_fast_folder()))
@@ -101,7 +102,7 @@ def _own_postgres() -> Iterator[str]:
                 for setting in CARELESS:
                     connection.execute(f"ALTER SYSTEM SET {setting}")
                 connection.execute("SELECT pg_reload_conf()")
-            yield url
+            yield PostgresServer(url, folder / "data")
         finally:
             server.cleanup()
     finally:

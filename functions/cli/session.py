@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy.exc import DBAPIError
+
 from schema.engine import reading
 from schema.queries import address
 from shared.address import parse_account
@@ -12,6 +14,7 @@ from shared.errors import NotFoundError
 from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.sources.catalog import chain_info
+from shared.storage import storage_error
 from shared.sync.progress import progress
 
 OWNER = "local"
@@ -25,6 +28,8 @@ def opened(*, prepare: bool = True, settings: Settings | None = None) -> Iterato
         if prepare:
             runtime.ensure_schema()
         yield runtime
+    except DBAPIError as exc:
+        raise storage_error(exc) from exc
     finally:
         runtime.close()
 

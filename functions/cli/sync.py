@@ -126,14 +126,23 @@ def sync(
     """Repeat runs until nothing is left to do, or nothing has come for ``patience_s``."""
     clock = runtime.clock
     moved_at = clock.monotonic()
+    # What was up to date before is to be looked at too: there may be new blocks.
+    looked_at: set[int] = set()
     while True:
         streams = progress(runtime.engine, address_id=address_id, chain_ids=[outcome.chain_id])
-        busy = [stream.stream_id for stream in streams if stream.state not in AT_REST]
+        busy = [
+            stream.stream_id
+            for stream in streams
+            if stream.state not in AT_REST
+            or (stream.state == StreamState.UP_TO_DATE and stream.stream_id not in looked_at)
+        ]
         left_s = patience_s - (clock.monotonic() - moved_at)
         if not busy or left_s <= 0:
             break
         report = runtime.sync.step(busy, Deadline.after(clock, budget_s))
         outcome.chunks += report.chunks
+        # Without a chunk nothing was due: somebody else has just looked.
+        looked_at |= {chunk.stream_id for chunk in report.chunks} or set(busy)
         if any(chunk.pages for chunk in report.chunks):
             moved_at = clock.monotonic()
         elif report.next_due_s:

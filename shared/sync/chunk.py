@@ -97,8 +97,10 @@ class Chunk:
             ending = self._read()
         except LeaseLostError as exc:
             return self._report("lost", None, 0.0, exc)
-        except StorageError:
-            raise
+        except StorageError as exc:
+            if exc.retryable:
+                raise
+            ending = self._failed(exc)
         except TallybookError as exc:
             ending = self._failed(exc)
         return self._close(ending)
@@ -109,11 +111,14 @@ class Chunk:
         if self._pass_head is not None:
             # An open pass knows its next request: it is under way while the anchor is checked.
             flight.keep(self._new_walk(self._pass_head).upcoming(1), self._box.fits_page)
-        shared = self._fork()
-        if shared is not None:
-            return self._rewound(shared)
+        stood = self._anchors
         if self._pass_head is None:
             self._open_pass()
+        # Asked after the new anchor: a fork between the two would have the new one vouch for
+        # what was read of the old chain.
+        shared = self._fork(stood)
+        if shared is not None:
+            return self._rewound(shared)
         assert self._pass_head is not None  # noqa: S101 - for the type checker
         walk = self._new_walk(self._pass_head)
         self._walk(walk, flight)
@@ -137,10 +142,10 @@ class Chunk:
             confirm_empty=self._lease.settled_block < 0,
         )
 
-    def _fork(self) -> list[Anchor] | None:
-        """The anchors that still stand if the chain reorganised below them, else None."""
+    def _fork(self, stood: list[Anchor]) -> list[Anchor] | None:
+        """Those anchors that still stand if the chain reorganised below them, else None."""
         wait = self._box.deadline.within(self._settings.lease_s / 2)
-        return anchors.fork(self._anchors, lambda block: self._hash_of(block, wait))
+        return anchors.fork(stood, lambda block: self._hash_of(block, wait))
 
     def _hash_of(self, block: int, wait: Deadline) -> bytes | None:
         return self._reader.block_hash(self._lease.provider, self._lease.chain_id, block, wait)

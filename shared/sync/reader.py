@@ -43,7 +43,11 @@ class Reader:
         return head
 
     def block_hash(self, key: str, chain_id: int, block: int, deadline: Deadline) -> bytes | None:
-        """The hash of a block, at most ``HEAD_KEPT_S`` old; None when the provider cannot tell."""
+        """The hash of a block, at most ``HEAD_KEPT_S`` old; None when the provider cannot tell.
+
+        Never older than the hash of a higher block that was told before: else both could stand
+        although the chain forked between them.
+        """
         kept = self._hashes.get((key, chain_id, block))
         if kept is not None and self._is_young(kept[0]):
             return kept[1]
@@ -54,7 +58,9 @@ class Reader:
 
         found = self._ask(key, deadline, tell)
         self._hashes = {
-            name: value for name, value in self._hashes.items() if self._is_young(value[0])
+            name: value
+            for name, value in self._hashes.items()
+            if self._is_young(value[0]) and not (name[:2] == (key, chain_id) and name[2] < block)
         }
         if found is None:  # one null may be a slip, two are the provider's word
             found = self._ask(key, deadline, tell)

@@ -172,11 +172,13 @@ def test_people_get_tables_on_stdout_and_nothing_on_stderr(desk: Desk) -> None:
 def test_a_second_sync_adds_only_what_is_new(desk: Desk) -> None:
     assert_complete(desk.sync(), desk)
     before = desk.inserted()
-    desk.world.grow(3)
+    desk.world.grow(20)
 
-    assert_complete(desk.sync(), desk)
+    told = assert_complete(desk.sync(), desk)
 
-    assert desk.inserted() - before < 60
+    assert {stream["cursor_block"] for stream in told["streams"]} == {desk.world.head()}
+    true = oracle.movements(desk.world, desk.world.wallets[0])
+    assert before < desk.inserted() == true.total()
 
 
 def test_a_sync_in_small_boxes_takes_more_chunks_to_the_same_end(desk: Desk) -> None:

@@ -80,7 +80,9 @@ def test_nothing_wanted_is_nothing_found(database: Database) -> None:
     assert ids(database) == {}
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_two_who_meet_the_same_assets_at_once_agree(database: Database) -> None:
+    """On Postgres: tests/interleaving/test_shared_rows.py."""
     keys: list[Key] = [(number.to_bytes(20), None) for number in range(60)]
     keys += [(b"\x03" * 20, number) for number in range(60)]
     found: list[dict[Key, int]] = []

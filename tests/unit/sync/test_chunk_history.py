@@ -205,3 +205,27 @@ def test_a_hash_that_was_not_told_once_does_not_hide_a_deep_reorganisation(
     states = {row.state for row in truth.streams(database.engine, world.wallets[0], 1)}
     assert states == {"up_to_date"}
     truth.assert_ledger_is_true(database.engine, world, world.wallets[0], 1)
+
+
+@pytest.mark.parametrize("asked", ["head", "hash 114"])
+def test_a_new_anchor_vouches_for_nothing_that_was_read_before_a_fork(
+    bench: Bench, asked: str
+) -> None:
+    """The chain forks, deeper than it settles, just as a pass takes its head or its anchor."""
+    bench.source.rows = [coin_row(block) for block in range(1, 90, 3)]
+    grown(bench, [100])
+    bench.source.newest = 120
+
+    def reorganise(what: str) -> None:
+        if what == asked:
+            bench.source.fork_at = 50
+            bench.source.rows = [*bench.source.rows[:16], coin_row(60, 7), coin_row(80, 7)]
+
+    bench.source.hook = reorganise
+    for _ in range(3):
+        bench.rig.ask()
+        bench.step()
+        bench.database.advance(60)
+
+    assert bench.holds_what_the_provider_says()
+    assert bench.stream()["synced_block"] == 120
