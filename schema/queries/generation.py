@@ -53,15 +53,33 @@ HAVING count(*) = sum(CASE WHEN state = 'up_to_date' THEN 1 ELSE 0 END)
 ORDER BY address_id, chain_id, generation
 """)
 # The condition is asked again in the statement that flips: a stream may have failed meanwhile.
-_FLIP = Statement("""
-UPDATE {t}stream SET live = (generation = :number),
+_FILLED = """
+NOT EXISTS (SELECT 1 FROM {t}stream s WHERE s.address_id = :address_id AND s.chain_id = :chain_id
+  AND s.generation = :number
+  AND (s.live = :yes OR s.state <> 'up_to_date' OR s.resting_since IS NOT NULL))
+"""
+_FLIP = Statement(f"""
+UPDATE {{t}}stream SET live = (generation = :number),
   resting_since = CASE WHEN generation = :number THEN NULL
-    ELSE coalesce(resting_since, {now}) END,
+    ELSE coalesce(resting_since, {{now}}) END,
   lease_token = CASE WHEN generation = :number THEN lease_token ELSE lease_token + 1 END
-WHERE address_id = :address_id AND chain_id = :chain_id AND generation <= :number
-  AND NOT EXISTS (SELECT 1 FROM {t}stream s WHERE s.address_id = :address_id
-    AND s.chain_id = :chain_id AND s.generation = :number
-    AND (s.live = :yes OR s.state <> 'up_to_date' OR s.resting_since IS NOT NULL))
+WHERE address_id = :address_id AND chain_id = :chain_id AND generation <= :number AND {_FILLED}
+""")
+# A sub-select is not asked again after a wait: who gave the generation up while we waited for its
+# rows is seen only by a condition on the rows themselves. That is done to all of them or none.
+_FLIP_POSTGRES = Statement(f"""
+WITH up AS (
+  UPDATE {{t}}stream SET live = :yes
+  WHERE address_id = :address_id AND chain_id = :chain_id AND generation = :number
+    AND live = :no AND resting_since IS NULL AND {_FILLED}
+  RETURNING id),
+down AS (
+  UPDATE {{t}}stream SET live = :no, resting_since = coalesce(resting_since, {{now}}),
+    lease_token = lease_token + 1
+  WHERE address_id = :address_id AND chain_id = :chain_id AND generation < :number
+    AND (SELECT count(*) FROM up) > 0
+  RETURNING id)
+SELECT count(*) FROM up
 """)
 
 
@@ -111,4 +129,7 @@ def ready(connection: Connection) -> list[Generation]:
 
 def flip(connection: Connection, generation: Generation) -> bool:
     """Make a filled generation live and let the older ones rest; False when it is not filled."""
-    return _FLIP.run(connection, **generation._asdict(), yes=True).rowcount > 0
+    if connection.dialect.name == "sqlite":
+        return _FLIP.run(connection, **generation._asdict(), yes=True).rowcount > 0
+    found = _FLIP_POSTGRES.run(connection, **generation._asdict(), yes=True, no=False)
+    return bool(found.scalar_one())

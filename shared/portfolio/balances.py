@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from schema.engine import reading
 from schema.queries import balance, stream_view
 from schema.queries.balance import BalanceRow
 from schema.queries.stream_view import StreamView
 from schema.types import StreamKind, StreamState
 from shared.address import checksum_address
+from shared.portfolio.live import read_live
 from shared.sources.gaps import gaps_of
 from shared.sources.registry import chain_info
 
@@ -36,9 +36,14 @@ def balances(
     engine: Engine, *, address_id: int, chain_ids: Collection[int], with_zeros: bool = False
 ) -> list[BalanceLine]:
     """The balances of an address on some chains: by chain, the native coin first."""
-    with reading(engine) as connection:
-        rows = balance.balance_rows(connection, address_id, chain_ids)
-        streams = stream_view.stream_views(connection, address_id, chain_ids)
+
+    def read(connection: Connection, _: object) -> tuple[list[BalanceRow], list[StreamView]]:
+        return (
+            balance.balance_rows(connection, address_id, chain_ids),
+            stream_view.stream_views(connection, address_id, chain_ids),
+        )
+
+    rows, streams = read_live(engine, address_id, chain_ids, read)
     sums: defaultdict[int, int] = defaultdict(int)
     for row in rows:
         sums[row.asset_id] += row.amount

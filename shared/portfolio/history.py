@@ -14,8 +14,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from schema.engine import reading
-from schema.queries import asset, history, stream_view
+from schema.queries import asset, history
 from schema.queries.asset import AssetView
 from schema.queries.history import (
     MAX_INT64,
@@ -30,6 +29,7 @@ from shared.address import checksum_address
 from shared.errors import InvalidCursorError
 from shared.portfolio import cursor as cursors
 from shared.portfolio.cursor import Position
+from shared.portfolio.live import read_live
 from shared.sources.registry import chain_info
 
 GENESIS_HASH_BYTES = 20
@@ -99,19 +99,21 @@ def history_page(
             points into streams that were replaced since.
     """
     scope = repr((address_id, sorted(asdict(wanted).items(), key=lambda item: item[0])))
-    with reading(engine) as connection:
-        chosen = [c for c in chain_ids if wanted.chain_id in {None, c}]
-        chain_of = stream_view.live_streams(connection, address_id, chosen)
+    chosen = [c for c in chain_ids if wanted.chain_id in {None, c}]
+
+    def read(connection: Connection, chain_of: Mapping[int, int]) -> HistoryPage:
         positions = None if cursor is None else _resumed(cursor, scope, chain_of)
         windows, conditions = _windows(connection, chain_of, positions, wanted)
         found = history.newest(connection, windows, conditions, most=limit + 1)
         rows = _merged(found, chain_of, limit)
         assets = asset.assets_by_id(connection, {row.asset_id for row in rows})
-    following = _following(windows, found, rows)
-    return HistoryPage(
-        items=[_line(row, chain_of[row.stream_id], assets[row.asset_id]) for row in rows],
-        next_cursor=cursors.encode(following, scope) if following else None,
-    )
+        following = _following(windows, found, rows)
+        return HistoryPage(
+            items=[_line(row, chain_of[row.stream_id], assets[row.asset_id]) for row in rows],
+            next_cursor=cursors.encode(following, scope) if following else None,
+        )
+
+    return read_live(engine, address_id, chosen, read)
 
 
 def _resumed(cursor: str, scope: str, chain_of: Mapping[int, int]) -> dict[int, Position]:

@@ -1,158 +1,113 @@
-"""Real processes, killed, doubled and frozen: what was begun is finished, once."""
+"""Real processes, killed at any moment and doubled: what was begun is finished, once."""
 
-import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from schema.engine import autocommit, make_engine, reading
-from schema.queries import stream
-from schema.sql import Statement
-from shared.clock import SystemClock
 from shared.emulator.dice import Dice
-from shared.emulator.emulator import Emulator
-from shared.emulator.server import serving
-from shared.emulator.store import WorldStore
 from shared.emulator.world import World, WorldConfig
-from shared.ops.verify import verify
-from tests import commands, truth
+from tests import truth
 from tests.conftest import Database
+from tests.flows.scene import AN_HOUR, CHAIN, Held, Scene, Stock, ended, nap, scene_of
 
-CHAIN = 1
 MOVEMENTS = 20_000
-KILLS = 10
-AN_HOUR = "3600"
-PATIENCE_S = 60.0
-
-_COUNTS = Statement("""
-SELECT (SELECT count(*) FROM {t}movement), (SELECT coalesce(sum(next_block), 0) FROM {t}stream),
-  (SELECT count(*) FROM {t}run), (SELECT coalesce(sum(lease_token), 0) FROM {t}stream)
-""")
-_LEASED = Statement("SELECT id, lease_token FROM {t}stream WHERE lease_until > {in:left_s}")
-_STREAMS = Statement("SELECT id FROM {t}stream ORDER BY id")
+KILLS = {"postgres": 55, "sqlite": 16}
+COMMAND_EVERY = 15  # every so many processes are started by hand, with a Python of their own
+ELSEWHERE = 0.2  # the share of processes that nobody here can know to be dead
+SHORT_LEASE_S = "1"
+WHOLE_RUN = 0.8  # the part of the history that the killed may get through
+LIFE_S = 0.3  # the longest life at first
 
 
-class Counts(NamedTuple):
-    """Everything that a writer would move."""
+@dataclass
+class Deaths:
+    """What the killed held: leases that only a dead holder's heir, or only their end, can free."""
 
-    movements: int
-    blocks: int
-    runs: int
-    tokens: int
+    here: list[Held] = field(default_factory=list)
+    elsewhere: list[Held] = field(default_factory=list)
+    at_work: int = 0
 
-
-class Scene(NamedTuple):
-    """A database, and a provider on this machine with a world behind it."""
-
-    database: Database
-    world: World
-    emulator: Emulator
-    env: dict[str, str]
-
-    @property
-    def wallet(self) -> bytes:
-        return self.world.wallets[0]
-
-    def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
-        """``tallybook sync`` of the wallet."""
-        account = truth.hexed(self.wallet)
-        return commands.start(
-            {**self.env, **env},
-            *("sync", account, "--chain", str(CHAIN), "--source", "etherscan", "--json", *args),
-        )
-
-    def counts(self) -> Counts:
-        with reading(self.database.engine) as connection:
-            row: Any = _COUNTS.run(connection).one()
-        return Counts(*map(int, row))
-
-    def leased(self) -> dict[int, int]:
-        """Streams whose lease has more than ten minutes to go, with their tokens."""
-        with reading(self.database.engine) as connection:
-            rows: Any = _LEASED.run(connection, left_s=600.0).all()
-        return {row[0]: row[1] for row in rows}
-
-    def assert_true(self) -> None:
-        truth.assert_ledger_is_true(self.database.engine, self.world, self.wallet, CHAIN)
-        assert verify(self.database.engine).agrees
+    def add(self, held: set[Held]) -> None:
+        self.at_work += bool(held)
+        for one in held:
+            (self.elsewhere if one.holder.startswith("unknown/") else self.here).append(one)
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    config = WorldConfig(wallets=2, movements=MOVEMENTS, blocks=800, dense_rows=450)
+    config = WorldConfig(wallets=2, movements=MOVEMENTS, blocks=800, dense_rows=200)
     return World(8, config)
 
 
 @pytest.fixture
 def scene(database: Database, world: World, tmp_path: Path) -> Iterator[Scene]:
-    emulator = Emulator(WorldStore(world))
-    engine = make_engine(database.url, now=SystemClock().now)
-    real = Database(engine, database.url, database.dialect, database.clock)
-    with serving(emulator, latency_s=0.03) as base:
-        env = commands.environment(
-            tmp_path, url=database.url, base=base, SOURCE__ETHERSCAN__PAGE_ROWS="150"
-        )
-        yield Scene(real, world, emulator, env)
-    engine.dispose()
+    rows = {"SOURCE__ETHERSCAN__PAGE_ROWS": "100"}
+    with scene_of(database, world, tmp_path, latency_s=0.02, **rows) as scene:
+        yield scene
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
-    out, err = process.communicate(timeout=PATIENCE_S)
-    assert not err
-    return process.returncode, json.loads(out)
-
-
-def nap(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: TID251 - real processes take real time
-
-
-@pytest.fixture
-def processes() -> Iterator[list[subprocess.Popen[str]]]:
-    """Whatever a test leaves behind is killed."""
-    started: list[subprocess.Popen[str]] = []
-    yield started
-    for process in started:
-        process.kill()
-        with suppress(ValueError):
-            process.communicate()
-
-
-def test_sync_killed_ten_times_goes_on_and_ends_with_the_truth(
-    scene: Scene, processes: list[subprocess.Popen[str]]
+def test_sync_killed_again_and_again_goes_on_and_ends_with_the_truth(
+    scene: Scene, stock: Stock, processes: list[subprocess.Popen[str]]
 ) -> None:
+    kills = KILLS[scene.database.dialect]
     dice = Dice("kill")
-    held: dict[int, int] = {}
-    for _ in range(KILLS):
-        before = scene.counts()
-        wanted = before.movements + dice.below(MOVEMENTS // KILLS)
-        # A lease that nobody could wait for: only a dead holder's is taken.
-        process = scene.start(LEASE_S=AN_HOUR)
-        processes.append(process)
-        while scene.counts().blocks == before.blocks or scene.counts().movements < wanted:
-            assert process.poll() is None, process.communicate()
-            nap(0.01)
-        nap(dice.random() * 0.1)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        held = {**held, **scene.leased()}
+    deaths = Deaths()
+    life_s = LIFE_S
+    for number in range(1, kills + 1):
+        before = set(scene.held())
+        if number % COMMAND_EVERY == 0:
+            _kill_a_command(scene, dice, processes)
+        else:
+            _kill_a_child(scene, stock, dice, life_s)
+        left = set(scene.held()) - before
+        deaths.add(left)
+        # However slow the machine is: most are killed at work, and all within this one sync.
+        life_s *= 0.85 if left else 1.3
+        if scene.counts().movements > WHOLE_RUN * MOVEMENTS * number / kills:
+            life_s *= 0.8
+    assert scene.counts().movements < MOVEMENTS, "the sync was over before the killing was"
 
     last = scene.start(LEASE_S=AN_HOUR)
     processes.append(last)
     code, document = ended(last)
 
-    assert code == 0
+    assert code == 0, document
     assert {each["state"] for each in document["streams"]} == {"up_to_date"}
+    assert not scene.held()
     scene.assert_true()
-    # Streams were held by the dead, and were taken over although their leases had not ended.
-    assert held
-    tokens = {row.id: row.token for row in truth.streams(scene.database.engine, scene.wallet, 1)}
-    assert all(tokens[stream_id] > token for stream_id, token in held.items())
+    assert deaths.at_work >= kills // 4
+    _assert_both_ways_were_gone(scene, deaths)
+
+
+def _kill_a_child(scene: Scene, stock: Stock, dice: Dice, life_s: float) -> None:
+    elsewhere = dice.chance(ELSEWHERE)
+    # A lease that nobody could wait for: only a dead holder's is taken.
+    lease_s = SHORT_LEASE_S if elsewhere else AN_HOUR
+    stock.begin({**scene.env, "LEASE_S": lease_s}, scene.sync, elsewhere=elsewhere)
+    nap(dice.random() * life_s)
+    assert stock.kill() == -signal.SIGKILL, stock.said()
+
+
+def _kill_a_command(scene: Scene, dice: Dice, processes: list[subprocess.Popen[str]]) -> None:
+    process = scene.start(LEASE_S=AN_HOUR)
+    processes.append(process)
+    nap(dice.random() * 2.0)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, process.communicate()
+
+
+def _assert_both_ways_were_gone(scene: Scene, deaths: Deaths) -> None:
+    """Whatever the dead held was taken from them: at once, or when its lease had ended."""
+    assert deaths.here
+    assert deaths.elsewhere
+    tokens = {
+        row.id: row.token for row in truth.streams(scene.database.engine, scene.wallet, CHAIN)
+    }
+    assert all(tokens[held.stream_id] > held.token for held in deaths.here + deaths.elsewhere)
 
 
 def test_two_processes_on_one_wallet_end_with_the_same_truth(
@@ -165,61 +120,3 @@ def test_two_processes_on_one_wallet_end_with_the_same_truth(
     assert [code for code, _ in results] == [0, 0]
     assert results[0][1]["balances"] == results[1][1]["balances"]
     scene.assert_true()
-
-
-def test_process_frozen_until_its_lease_is_stolen_writes_nothing_more(
-    scene: Scene, processes: list[subprocess.Popen[str]]
-) -> None:
-    with serving(scene.emulator, latency_s=0.4) as base:
-        slow = commands.environment(
-            Path(scene.env["HOME"]), url=scene.database.url, base=base, LEASE_S="2"
-        )
-        process = scene._replace(env=slow).start("--give-up", "2")
-        processes.append(process)
-        while not scene.counts().movements:
-            assert process.poll() is None, process.communicate()
-            nap(0.02)
-        _freeze_in_a_request(scene, process)
-        frozen = scene.counts()
-        stolen = _steal_everything(scene)
-        assert stolen, "nothing was left to steal"
-        before = scene.counts()
-        assert before._replace(tokens=0, blocks=0) == frozen._replace(tokens=0, blocks=0)
-
-        process.send_signal(signal.SIGCONT)
-        code, document = ended(process)
-
-    assert scene.counts() == before
-    assert code == 1
-    assert {each["state"] for each in document["streams"]} <= {"syncing", "up_to_date"}
-
-
-def _freeze_in_a_request(scene: Scene, process: subprocess.Popen[str]) -> None:
-    """Stop the process while it does nothing but wait for the provider."""
-    calls = scene.emulator.calls
-    while scene.emulator.calls == calls:
-        assert process.poll() is None, process.communicate()
-        nap(0.005)
-    nap(0.15)  # the write that overlaps with the request is over
-    process.send_signal(signal.SIGSTOP)
-
-
-def _steal_everything(scene: Scene) -> list[int]:
-    """Lease every stream that is not done, the held one as soon as its lease has ended."""
-    engine = scene.database.engine
-    stolen: list[int] = []
-    with reading(engine) as connection:
-        rows: Any = _STREAMS.run(connection).all()
-    give_up = time.monotonic() + PATIENCE_S
-    for (stream_id,) in rows:
-        while time.monotonic() < give_up:
-            with autocommit(engine) as connection:
-                taken = stream.lease(connection, stream_id, lease_s=3600, holder="thief")
-                now = stream.standing(connection, stream_id)
-            assert now is not None
-            if taken is not None:
-                stolen.append(stream_id)
-            if taken is not None or now.lease_left_s <= 0:
-                break
-            nap(0.05)
-    return stolen
