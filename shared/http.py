@@ -23,6 +23,7 @@ CONNECT_TIMEOUT_S = 5.0
 SHORTEST_RETRY_S = 1.0
 LONGEST_RETRY_S = 3600.0
 MAX_CONNECTIONS = 20
+READ_BYTES = 1 << 19  # each read waits for the interpreter's lock again: few, where a page is large
 TOO_MANY_REQUESTS = 429
 LONG_SEGMENT = re.compile(r"[A-Za-z0-9_-]{20,}")
 SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
@@ -220,7 +221,7 @@ class _BoundedStream(httpcore.NetworkStream):
         self._allowance = allowance
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        return self._stream.read(max_bytes, self._allowance.left_s())
+        return self._stream.read(max(max_bytes, READ_BYTES), self._allowance.left_s())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         self._stream.write(buffer, self._allowance.left_s())

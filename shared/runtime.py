@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from schema import migrate
 from schema.engine import make_engine
 from shared.clock import Clock, SystemClock
-from shared.errors import ConfigError, StorageError, TallybookError
+from shared.errors import ConfigError, TallybookError
 from shared.http import Http, HttpxClient
 from shared.queue.base import QueueStats
 from shared.queue.factory import make_queue
@@ -20,6 +20,7 @@ from shared.seams import Pacer, Seams, SqlUnit, Threads
 from shared.settings import Settings
 from shared.sources import registry
 from shared.sources.base import Source
+from shared.storage import meaning_of
 from shared.sync.run import SyncEngine
 
 FETCH_THREADS = 16  # of all runs of this process together; opened only as they are needed
@@ -151,8 +152,10 @@ class Runtime:
         try:
             return migrate.current(self.engine)
         except DBAPIError as exc:
-            detail = f"the database cannot be reached ({type(exc.orig).__name__})"
-            raise StorageError(detail, fix="Check DATABASE_URL and that the server runs.") from exc
+            # Without the driver's words: health is public, and they name host and user.
+            meaning = meaning_of(exc)
+            detail = f"{meaning.sentence} ({type(exc.orig).__name__})"
+            raise meaning(detail) from exc
 
     def _misfit(self, revision: str | None) -> ConfigError:
         """What is wrong with a database at another revision, and who can mend it."""

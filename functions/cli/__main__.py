@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import cast
 
 from functions.cli.base import Command
+from functions.process import tune
 from shared.errors import ConfigError, InvalidInputError, TallybookError
 from shared.log import set_up_logging
 from shared.settings import Settings
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, parser = _chosen(arguments)
         args = parser.parse_args(arguments)
         set_up_logging(Settings.load().log_level)
+        tune()
         return command.run(args)
     except (ConfigError, InvalidInputError) as exc:
         return _complain(exc, BAD_USAGE)

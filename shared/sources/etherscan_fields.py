@@ -58,8 +58,9 @@ def digest(field: str, value: Text) -> bytes:
     return _hex(field, value, 32)
 
 
+@lru_cache(maxsize=4096)
 def optional_digest(field: str, value: Text) -> bytes | None:
-    """The 32 bytes of a hash; None where there is none."""
+    """The 32 bytes of a hash; None where there is none. The rows of a block repeat its hash."""
     return None if value in {None, ""} else _hex(field, value, 32)
 
 

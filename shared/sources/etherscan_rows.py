@@ -4,6 +4,7 @@ Field lists: reference/providers.md 3.1 and 3.2, read off recorded answers.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,6 +32,7 @@ class Account(NamedTuple):
 
 
 Tokens = dict[AssetRef, TokenInfo]
+coin = lru_cache(maxsize=4096)(AssetRef)  # a page repeats its assets
 
 
 class Feed(NamedTuple):
@@ -41,27 +43,25 @@ class Feed(NamedTuple):
     read: Callable[[Any, Account, Tokens], Row]
 
 
-class _Transfer(NamedTuple):
-    """Something that moved from one address to another within a transaction."""
+def _sides(
+    address: bytes,
+    place: tuple[int, bytes, MovementKind],
+    asset: AssetRef,
+    sender: bytes | None,
+    receiver: bytes | None,
+    amount: int,
+    identity: bytes = b"",
+) -> tuple[Draft, ...]:
+    """The sides that ``address`` has in a transfer: none, one, or both of a self transfer.
 
-    tx_index: int
-    tx_hash: bytes
-    kind: MovementKind
-    asset: AssetRef
-    sender: bytes | None
-    receiver: bytes | None
-    amount: int
-    identity: bytes = b""
-
-    def drafts(self, address: bytes) -> tuple[Draft, ...]:
-        """The sides that ``address`` has in it: none, one, or both of a self transfer."""
-        head = (self.tx_index, self.tx_hash, self.kind)
-        sides = []
-        if self.sender == address:
-            sides.append(Draft(*head, 0, self.asset, self.receiver, -self.amount, self.identity))
-        if self.receiver == address:
-            sides.append(Draft(*head, 1, self.asset, self.sender, self.amount, self.identity))
-        return tuple(sides)
+    ``place`` is the transaction's index and hash, and the kind.
+    """
+    sides: tuple[Draft, ...] = ()
+    if sender == address:
+        sides = (Draft(*place, 0, asset, receiver, -amount, identity),)
+    if receiver == address:
+        sides += (Draft(*place, 1, asset, sender, amount, identity),)
+    return sides
 
 
 def _native(row: NativeRow, account: Account, tokens: Tokens) -> Row:
@@ -77,10 +77,8 @@ def _native(row: NativeRow, account: Account, tokens: Tokens) -> Row:
     value = field.number("value", row.value)
     drafts: tuple[Draft, ...] = ()
     if value and _succeeded(row):
-        transfer = _Transfer(
-            tx_index, tx_hash, MovementKind.TRANSFER, NATIVE, sender, receiver, value
-        )
-        drafts = transfer.drafts(account.address)
+        place = (tx_index, tx_hash, MovementKind.TRANSFER)
+        drafts = _sides(account.address, place, NATIVE, sender, receiver, value)
     fee = _fee(row) if sender == account.address else 0
     if fee:
         drafts += (Draft(tx_index, tx_hash, MovementKind.FEE, 2, NATIVE, None, -fee, b""),)
@@ -110,10 +108,8 @@ def _internal(row: InternalRow, account: Account, tokens: Tokens) -> Row:
     value = field.number("value", row.value)
     drafts: tuple[Draft, ...] = ()
     if value and _moves_value(row, account):
-        transfer = _Transfer(
-            0, tx_hash, MovementKind.INTERNAL, NATIVE, sender, receiver, value, _trace(row)
-        )
-        drafts = transfer.drafts(account.address)
+        place = (0, tx_hash, MovementKind.INTERNAL)
+        drafts = _sides(account.address, place, NATIVE, sender, receiver, value, _trace(row))
     _note_native(tokens, account.chain)
     return Row(block, at_s, tx_hash, None, drafts)
 
@@ -124,17 +120,17 @@ def _token(row: TokenRow, account: Account, tokens: Tokens) -> Row:
     if row.token_id not in {None, ""}:
         # An old Blockscout mixes all standards into tokentx: this one is in a feed of its own.
         return _token_row(row, account, None)
-    sides = {field.address("from", row.sender), field.address("to", row.to)}
-    is_mint_or_burn = ZERO_ADDRESS in sides - {account.address}
-    asset = AssetRef(contract)
-    alias = next((a for a in account.chain.native_aliases if a.contract == contract), None)
+    chain = account.chain
+    asset = coin(contract)
+    aliases = chain.native_aliases
+    alias = next((a for a in aliases if a.contract == contract), None) if aliases else None
     if alias is not None:
         # A plain transfer of the alias is in txlist or among the internals already.
-        if not (alias.mints and is_mint_or_burn):
+        if not (alias.mints and _is_mint_or_burn(row, account)):
             return _token_row(row, account, None)
         asset = NATIVE
-        _note_native(tokens, account.chain)
-    elif is_mint_or_burn and _is_silent_wrap(contract, account.chain):
+        _note_native(tokens, chain)
+    elif _is_silent_wrap(contract, chain) and _is_mint_or_burn(row, account):
         # Blockscout serves Deposit and Withdrawal as transfers, both to 0x0: no sum is right.
         return _token_row(row, account, None)
     elif asset not in tokens:
@@ -183,8 +179,9 @@ FEEDS: dict[StreamKind, Feed] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def _place(block: Text, at_s: Text) -> tuple[int, int]:
-    """Block number and time of a row."""
+    """Block number and time of a row; the rows of a block repeat them."""
     return (
         field.number("blockNumber", block, field.HIGHEST_BLOCK),
         field.number("timeStamp", at_s, HIGHEST_TIME_S),
@@ -243,6 +240,12 @@ def _contract(row: TokenRow) -> bytes:
     return field.required_address("contractAddress", row.contract_address)
 
 
+def _is_mint_or_burn(row: TokenRow, account: Account) -> bool:
+    """Whether the other side of a token row is nobody."""
+    sides = {field.address("from", row.sender), field.address("to", row.to)}
+    return ZERO_ADDRESS in sides - {account.address}
+
+
 def _is_silent_wrap(contract: bytes, chain: ChainInfo) -> bool:
     """Whether this is a wrapped native coin that emits no Transfer when it wraps and unwraps."""
     return contract == chain.wrapped_native and not chain.wrapped_emits_transfer
@@ -257,12 +260,13 @@ def _token_row(
     receiver = field.required_address("to", row.to)
     tx_hash = field.digest("hash", row.hash)
     tx_index = field.number("transactionIndex", row.transaction_index, field.HIGHEST_TX_INDEX)
-    _takes_part(account, sender, receiver, _contract(row))
     drafts: tuple[Draft, ...] = ()
     if moved is not None:
         kind, asset, amount = moved
-        transfer = _Transfer(tx_index, tx_hash, kind, asset, sender, receiver, amount)
-        drafts = transfer.drafts(account.address)
+        place = (tx_index, tx_hash, kind)
+        drafts = _sides(account.address, place, asset, sender, receiver, amount)
+    if not drafts:
+        _takes_part(account, sender, receiver, _contract(row))
     return Row(block, at_s, tx_hash, field.optional_digest("blockHash", row.block_hash), drafts)
 
 
