@@ -1,12 +1,14 @@
 """Engines and the three ways to use them: one engine step, one HTTP write, one consistent read."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session
 
 from schema.tables.base import SCHEMA
@@ -14,6 +16,8 @@ from schema.types import micros_of
 
 BUSY_TIMEOUT_S = 10.0
 READ_ONLY = "tallybook_read"
+RESTS_SINCE = "tallybook_rests_since"
+TRUSTED_S = 1.0
 
 
 def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = 3) -> Engine:
@@ -30,14 +34,38 @@ def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = 3) ->
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, now)
-    return create_engine(
+    engine = create_engine(
         parsed,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_pre_ping=True,
         # Behind a transaction pooler a prepared statement belongs to somebody else's connection.
         connect_args={"prepare_threshold": None},
     )
+    _ping_after_a_rest(engine)
+    return engine
+
+
+def _ping_after_a_rest(engine: Engine) -> None:
+    """Have a connection tried before use, but only one that somebody may have cut meanwhile.
+
+    A ping costs a whole round trip, as much as most statements; between two calls of a busy
+    process it tells nothing.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _rests(_connection: Any, record: Any) -> None:
+        record.info[RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _try(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get(RESTS_SINCE)
+        if since is None or time.monotonic() - since < TRUSTED_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as exc:
+            message = "the connection was cut while it rested"
+            raise DisconnectionError(message) from exc
 
 
 def _parse(url: str) -> URL:

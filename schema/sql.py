@@ -1,18 +1,19 @@
 """One statement, two dialects: rendered once at import, run on the raw driver.
 
 Compiling a text statement anew costs twenty times what the driver needs to run it, so the engine's
-  statements are
-plain strings. A template writes what differs as a token:
+statements are plain strings. A template writes what differs as a token:
 
     {t}          prefix of our tables: ``tallybook.`` on Postgres, nothing on SQLite
     {now}        the database's clock (the machine's never decides)
     {in:name}    the clock plus the parameter ``name`` in seconds
     {left:expr}  seconds from now until ``expr``, a float
+    {any:name}   to be compared with: any of the parameter ``name``, a list of numbers
     {epoch}      1970, our "never was"
     {skip}       FOR UPDATE SKIP LOCKED, or nothing where a write holds the whole database
     :name        a parameter
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,8 +38,12 @@ class Statement:
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[*tuple[Any, ...]]:
         """Execute on the dialect of ``connection``."""
-        sql = self.sqlite if connection.dialect.name == "sqlite" else self.postgres
-        return connection.exec_driver_sql(sql, parameters)
+        if connection.dialect.name != "sqlite":
+            return connection.exec_driver_sql(self.postgres, parameters)
+        for name, value in parameters.items():
+            if isinstance(value, list):
+                parameters[name] = json.dumps(value)
+        return connection.exec_driver_sql(self.sqlite, parameters)
 
     def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per row; nothing for no rows."""
@@ -54,11 +59,13 @@ def _tokens(template: str, words: Mapping[str, str]) -> str:
 
 def _postgres(template: str) -> str:
     sql = re.sub(r"\{in:(\w+)\}", r"clock_timestamp() + make_interval(secs => :\1)", template)
+    sql = re.sub(r"\{any:(\w+)\}", r"= ANY (:\1)", sql)
     sql = re.sub(r"\{left:([\w.]+)\}", r"extract(epoch FROM \1 - clock_timestamp())::float8", sql)
     return re.sub(r"(?<!:):([a-z_]+)\b", r"%(\1)s", _tokens(sql, _POSTGRES))
 
 
 def _sqlite(template: str) -> str:
     sql = re.sub(r"\{in:(\w+)\}", r"tallybook_now() + CAST(:\1 * 1000000 AS INTEGER)", template)
+    sql = re.sub(r"\{any:(\w+)\}", r"IN (SELECT value FROM json_each(:\1))", sql)
     sql = re.sub(r"\{left:([\w.]+)\}", r"(\1 - tallybook_now()) / 1e6", sql)
     return _tokens(sql, _SQLITE)

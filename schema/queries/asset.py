@@ -17,17 +17,19 @@ class AssetView(NamedTuple):
     decimals: int | None
 
 
-_BY_ID = "SELECT id, contract, token_id, symbol, decimals FROM {t}asset WHERE id IN (%s)"
+_BY_ID = Statement(
+    "SELECT id, contract, token_id, symbol, decimals FROM {t}asset WHERE id {any:asset_ids}"
+)
 # By way of the balances, which know what a stream ever held: an asset that is absent costs nothing.
 _HELD = """
-SELECT b.stream_id, a.id FROM {t}balance b JOIN {t}asset a ON a.id = b.asset_id
-WHERE b.stream_id IN (%s) AND %s
+SELECT b.stream_id, a.id FROM {{t}}balance b JOIN {{t}}asset a ON a.id = b.asset_id
+WHERE b.stream_id {{any:stream_ids}} AND {}
 """
 
 
 def assets_by_id(connection: Connection, asset_ids: Collection[int]) -> dict[int, AssetView]:
     """What is known of some assets."""
-    rows: list[Any] = list(Statement(_BY_ID % _listed(asset_ids)).run(connection))
+    rows: list[Any] = list(_BY_ID.run(connection, asset_ids=list(asset_ids)))
     return {
         row[0]: AssetView(
             None if row[1] is None else bytes(row[1]),
@@ -48,7 +50,9 @@ def held_assets(
 ) -> dict[int, list[int]]:
     """Per stream, the assets it ever held of a contract (None: the native coin) or one token id."""
     conditions = ["a.contract IS NULL" if contract is None else "a.contract = :contract"]
-    parameters: dict[str, Any] = {} if contract is None else {"contract": contract}
+    parameters: dict[str, Any] = {"stream_ids": list(stream_ids)}
+    if contract is not None:
+        parameters["contract"] = contract
     if token_id is not None:
         # An amount is text on SQLite.
         as_text = connection.dialect.name == "sqlite"
@@ -57,13 +61,8 @@ def held_assets(
         )
         parameters["token_id"] = str(token_id)
     found: dict[int, list[int]] = {}
-    statement = Statement(_HELD % (_listed(stream_ids), " AND ".join(conditions)))
+    statement = Statement(_HELD.format(" AND ".join(conditions)))
     rows: list[Any] = list(statement.run(connection, **parameters))
     for stream_id, asset_id in rows:
         found.setdefault(stream_id, []).append(asset_id)
     return found
-
-
-def _listed(numbers: Collection[int]) -> str:
-    """Whole numbers for IN (..), which NULL makes match nothing when there are none."""
-    return ", ".join(str(int(number)) for number in numbers) or "NULL"

@@ -21,23 +21,22 @@ class BalanceRow(NamedTuple):
     amount: int
 
 
-_ROWS = """
+_ROWS = Statement("""
 SELECT a.id, a.chain_id, a.contract, a.token_id, a.symbol, a.name, a.decimals, b.amount
 FROM {t}stream s JOIN {t}balance b ON b.stream_id = s.id JOIN {t}asset a ON a.id = b.asset_id
-WHERE s.address_id = :address_id AND s.live = :yes AND s.chain_id IN (%s)
-"""
+WHERE s.address_id = :address_id AND s.live = :yes AND s.chain_id {any:chain_ids}
+""")
 
 
 def balance_rows(
     connection: Connection, address_id: int, chain_ids: Collection[int]
 ) -> list[BalanceRow]:
     """What the live streams of an address hold on some chains, in no order."""
-    listed = ", ".join(str(int(chain_id)) for chain_id in chain_ids) or "NULL"
-    statement = Statement(_ROWS % listed)
-    rows: list[Any] = list(statement.run(connection, address_id=address_id, yes=True))
+    found = _ROWS.run(connection, address_id=address_id, yes=True, chain_ids=list(chain_ids))
+    rows: list[Any] = list(found)
     return [
-        BalanceRow._make(row)._replace(
-            token_id=None if row.token_id is None else int(row.token_id), amount=int(row.amount)
+        BalanceRow._make(
+            (*row[:3], None if row[3] is None else int(row[3]), *row[4:7], int(row[7]))
         )
         for row in rows
     ]

@@ -66,11 +66,12 @@ ORDER BY block DESC, pos DESC LIMIT :most
 # Times follow blocks, and the key is by block: halve the blocks until one is left, on the server.
 _PROBE = """(SELECT at FROM {t}movement m WHERE m.stream_id = q.stream_id
   AND m.block >= q.lo + (q.hi - q.lo) / 2 ORDER BY m.block, m.pos LIMIT 1)"""
-_FIRST_BLOCK = """
+_FIRST_BLOCK = Statement(
+    """
 WITH RECURSIVE q(stream_id, lo, hi) AS (
   SELECT s.id, CAST(0 AS BIGINT), coalesce((SELECT block + 1 FROM {t}movement
     WHERE stream_id = s.id ORDER BY block DESC, pos DESC LIMIT 1), 0)
-  FROM {t}stream s WHERE s.id IN (%s)
+  FROM {t}stream s WHERE s.id {any:stream_ids}
   UNION ALL
   SELECT q.stream_id,
     CASE WHEN PROBE < :at THEN q.lo + (q.hi - q.lo) / 2 + 1 ELSE q.lo END,
@@ -78,6 +79,7 @@ WITH RECURSIVE q(stream_id, lo, hi) AS (
   FROM q WHERE q.lo < q.hi)
 SELECT stream_id, lo FROM q WHERE lo >= hi
 """.replace("PROBE", _PROBE)
+)
 
 
 def newest(
@@ -111,10 +113,9 @@ def first_blocks(
 
     Beyond the last block when the stream has nothing that late.
     """
-    listed = ", ".join(str(int(stream_id)) for stream_id in stream_ids) or "NULL"
     moment = micros_of(at) if connection.dialect.name == "sqlite" else at
-    rows: list[Any] = list(Statement(_FIRST_BLOCK % listed).run(connection, at=moment))
-    return {stream_id: block for stream_id, block in rows}  # noqa: C416 - rows are no tuples
+    found = _FIRST_BLOCK.run(connection, stream_ids=list(stream_ids), at=moment)
+    return {row[0]: row[1] for row in found}
 
 
 def _newest_sqlite(

@@ -161,10 +161,10 @@ _DUE = Statement(f"""
 SELECT id FROM {{t}}stream
 WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER BY due_at, id LIMIT :most
 """)
-_AMONG = f"""
+_AMONG = Statement(f"""
 SELECT id, {{left:due_at}}, {{left:lease_until}}, lease_holder FROM {{t}}stream
-WHERE {RUNNABLE} AND id IN (%s) ORDER BY due_at, id
-"""
+WHERE {RUNNABLE} AND id {{any:stream_ids}} ORDER BY due_at, id
+""")
 
 
 def lease(
@@ -221,7 +221,5 @@ def due_ids(connection: Connection, *, most: int) -> list[int]:
 
 def waiting(connection: Connection, stream_ids: Sequence[int]) -> list[Waiting]:
     """Those of ``stream_ids`` that a run may work, now or later, the longest due first."""
-    if not stream_ids:
-        return []
-    statement = Statement(_AMONG % ", ".join(str(int(stream_id)) for stream_id in stream_ids))
-    return [Waiting(*row) for row in statement.run(connection)]
+    found = _AMONG.run(connection, stream_ids=list(stream_ids))
+    return [Waiting(*row) for row in found]

@@ -44,17 +44,22 @@ class StreamView(NamedTuple):
     movements: int
 
 
-_VIEW = """
+_VIEW = Statement("""
 SELECT id, chain_id, kind, provider, state, lease_until > {now}, settled_block, next_block,
   pass_head, synced_block, synced_at, due_at, anchors <> '[]', error_code, error_detail, error_fix,
   coalesce((SELECT sum(movements) FROM {t}balance b WHERE b.stream_id = s.id), 0)
-FROM {t}stream s WHERE s.address_id = :address_id AND s.live = :yes AND s.chain_id IN (%s)
+FROM {t}stream s WHERE s.address_id = :address_id AND s.live = :yes AND s.chain_id {any:chain_ids}
 ORDER BY chain_id, id
-"""
+""")
+_LIVE = Statement("""
+SELECT id, chain_id FROM {t}stream
+WHERE address_id = :address_id AND live = :yes AND chain_id {any:chain_ids} ORDER BY id
+""")
 # A stream that gave up starts afresh; one that waits goes on where it stands, with its attempts.
 # One that stopped at a contradiction is read from the beginning: nothing in it can be believed.
 _DISBELIEVED = "state = 'stopped' AND error_code = 'history_changed'"
-_MARK_DUE = """
+_MARK_DUE = Statement(
+    """
 UPDATE {t}stream SET due_at = {now},
   lease_token = CASE WHEN DISBELIEVED THEN lease_token + 1 ELSE lease_token END,
   settled_block = CASE WHEN DISBELIEVED THEN -1 ELSE settled_block END,
@@ -65,32 +70,31 @@ UPDATE {t}stream SET due_at = {now},
   error_detail = CASE WHEN state IN ('stopped', 'dead') THEN NULL ELSE error_detail END,
   error_fix = CASE WHEN state IN ('stopped', 'dead') THEN NULL ELSE error_fix END,
   state = CASE WHEN state IN ('stopped', 'dead', 'snoozed') THEN 'pending' ELSE state END
-WHERE id IN (%s)
+WHERE id {any:stream_ids}
 """.replace("DISBELIEVED", _DISBELIEVED)
+)
 
 
 def stream_views(
     connection: Connection, address_id: int, chain_ids: Collection[int]
 ) -> list[StreamView]:
     """The live streams of an address on some chains."""
-    statement = Statement(_VIEW % _listed(chain_ids))
-    return [_view(row) for row in statement.run(connection, address_id=address_id, yes=True)]
+    found = _VIEW.run(connection, address_id=address_id, yes=True, chain_ids=list(chain_ids))
+    return [_view(row) for row in found]
 
 
 def live_streams(
     connection: Connection, address_id: int, chain_ids: Collection[int]
 ) -> dict[int, int]:
     """Ids of the live streams of an address on some chains, with their chains."""
-    found = select(STREAM.c.id, STREAM.c.chain_id).where(
-        STREAM.c.address_id == address_id, STREAM.c.live, STREAM.c.chain_id.in_(chain_ids)
-    )
-    return {int(row[0]): int(row[1]) for row in connection.execute(found.order_by(STREAM.c.id))}
+    found = _LIVE.run(connection, address_id=address_id, yes=True, chain_ids=list(chain_ids))
+    return {row[0]: row[1] for row in found}
 
 
 def mark_due(connection: Connection, stream_ids: Sequence[int]) -> None:
     """Somebody is waiting: due now by the database's clock, waits ended, the given-up replayed."""
     _lock(connection, stream_ids)
-    Statement(_MARK_DUE % _listed(stream_ids)).run(connection)
+    _MARK_DUE.run(connection, stream_ids=list(stream_ids))
 
 
 def want(connection: Connection, address_id: int, wanted: Collection[Wanted]) -> list[int]:
@@ -154,11 +158,6 @@ def _lock(connection: Connection, stream_ids: Iterable[int]) -> None:
     """Lock rows in one order for all, so that none waits in a circle."""
     ordered = select(STREAM.c.id).where(STREAM.c.id.in_(list(stream_ids))).order_by(STREAM.c.id)
     connection.execute(ordered.with_for_update()).all()
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    """Whole numbers for IN (..), which NULL makes match nothing when there are none."""
-    return ", ".join(str(int(number)) for number in numbers) or "NULL"
 
 
 def _view(row: Any) -> StreamView:

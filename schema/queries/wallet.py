@@ -1,5 +1,6 @@
 """The wallet table: who watches which address on which chains."""
 
+import json
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,7 +8,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from schema.queries.address import ADDRESS
+from schema.sql import Statement
 from schema.tables import METADATA, SCHEMA
+from schema.types import moment_of
 
 WALLET = METADATA.tables[f"{SCHEMA}.wallet"]
 
@@ -24,10 +27,23 @@ class WalletRow(NamedTuple):
     created_at: datetime
 
 
+# Every call of the API begins with it: not compiled anew each time.
+_ONE = Statement("""
+SELECT w.id, w.owner, w.address_id, a.account, w.label, w.chain_ids, w.created_at
+FROM {t}wallet w JOIN {t}address a ON a.id = w.address_id
+WHERE w.owner = :owner AND w.id = :wallet_id
+""")
+
+
 def wallet_of(connection: Connection, owner: str, wallet_id: int) -> WalletRow | None:
     """One wallet of an owner; None for anybody else's."""
-    row = connection.execute(_of(owner).where(WALLET.c.id == wallet_id)).one_or_none()
-    return None if row is None else WalletRow._make(row)
+    row = _ONE.run(connection, owner=owner, wallet_id=wallet_id).one_or_none()
+    if row is None:
+        return None
+    *head, chain_ids, created_at = row
+    if connection.dialect.name == "sqlite":
+        chain_ids, created_at = json.loads(chain_ids), moment_of(created_at)
+    return WalletRow._make((*head, chain_ids, created_at))
 
 
 def wallets_of(connection: Connection, owner: str, *, after_id: int, most: int) -> list[WalletRow]:
