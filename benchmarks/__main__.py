@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.harness import Measure, show
 
-BENCHMARKS = ("write_path",)
+BENCHMARKS = ("write_path", "sync", "memory", "box", "history", "simulation")
 REPORT = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
