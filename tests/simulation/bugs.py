@@ -48,7 +48,7 @@ MUTANTS = (
         "ordinal positions",
         "shared.sync.position",
         "draft.tx_index << LOW_BITS | _low(draft, occurrence)",
-        "draft.tx_index << LOW_BITS | sum(map(len, wanted.values()))",
+        "draft.tx_index << LOW_BITS | len(placed)",
     ),
     Mutant(
         "incomplete block kept",
