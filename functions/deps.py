@@ -1,4 +1,7 @@
-"""What handlers are given: the runtime, and whose request it is."""
+"""What handlers are given: the runtime, and whose request it is.
+
+All ``async``, though nothing waits: a plain function would cost each request a thread of its own.
+"""
 
 import hmac
 import ipaddress
@@ -6,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from shared.errors import UnauthorizedError
 from shared.runtime import Runtime
@@ -17,7 +21,7 @@ PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host"
 _documented = HTTPBearer(auto_error=False, description="API_TOKEN; none is needed on loopback.")
 
 
-def require_user(
+async def require_user(
     request: Request,
     _scheme: Annotated[object, Depends(_documented)],
 ) -> str:
@@ -42,10 +46,11 @@ def require_user(
     raise UnauthorizedError(detail, fix="Set API_TOKEN on the server and send it as Bearer.")
 
 
-def ready_runtime(request: Request) -> Runtime:
+async def ready_runtime(request: Request) -> Runtime:
     """The runtime, with its database at this version's revision."""
     runtime = _runtime(request)
-    runtime.ensure_schema()
+    if not runtime.is_ready:
+        await run_in_threadpool(runtime.ensure_schema)
     return runtime
 
 
@@ -55,6 +60,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host in LOCAL_NAMES
+
+
+async def raw_runtime(request: Request) -> Runtime:
+    """The runtime as it is."""
+    return _runtime(request)
 
 
 def _runtime(request: Request) -> Runtime:
@@ -76,6 +86,6 @@ def _is_local(request: Request) -> bool:
     return is_loopback(request.url.hostname or "")
 
 
-RawRuntimeDep = Annotated[Runtime, Depends(_runtime)]
+RawRuntimeDep = Annotated[Runtime, Depends(raw_runtime)]
 RuntimeDep = Annotated[Runtime, Depends(ready_runtime)]
 OwnerDep = Annotated[str, Depends(require_user)]

@@ -16,6 +16,7 @@ NOT_ON = {"sqlite": "uq_asset_identity", "postgresql": "uq_asset_identity_sqlite
 VERSION_TABLE = "alembic_version"
 # Any number will do, as long as nobody else takes it: the bytes of "tallybk".
 MIGRATION_LOCK = int.from_bytes(b"tallybk")
+LONGEST_LOCK_WAIT_S = 10
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -84,6 +85,8 @@ def _migrate(engine: Engine, step: "Callable[[Config], None]") -> None:
     with engine.begin() as connection:
         if connection.dialect.name != "sqlite":  # there BEGIN IMMEDIATE has the whole file
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            # Who waits for a table keeps all others from it: rather give up and try again.
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LONGEST_LOCK_WAIT_S}s'"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         step(config_for(connection))
         _remove_if_empty(connection)

@@ -89,6 +89,11 @@ class Runtime:
         """
         self._once("schema", self._checked_schema)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether ``ensure_schema`` has found all well."""
+        return "schema" in self._parts
+
     def health(self) -> Health:
         """Look whether the database answers and fits, and how full the queue is."""
         dialect, head = "unknown", migrate.head()

@@ -34,6 +34,7 @@ MEANINGS: tuple[tuple[str, type[StorageError]], ...] = (
     ("42703", StorageSchemaError),
     ("08", StorageUnreachableError),
     ("53300", StorageUnreachableError),
+    ("55P03", StorageUnreachableError),
     ("57P", StorageUnreachableError),
     ("SQLITE_BUSY", StorageUnreachableError),
     ("SQLITE_CANTOPEN", StorageUnreachableError),

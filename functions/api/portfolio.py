@@ -71,7 +71,7 @@ HISTORY = HistoryPage(
 )
 
 
-def history_filter(
+async def history_filter(
     chain: Chain = None,
     asset: Annotated[
         str | None, Query(pattern=r"^(native|0x[0-9a-fA-F]{40})$", description="native, or 0x..")
@@ -119,10 +119,11 @@ def get_balances(
     """The sums of all movements so far, each with what its feeds cannot know."""
     wallet = wallet_for(runtime, owner, wallet_id)
     chain_ids = [chain_id for chain_id in wallet.chain_ids if chain in {None, chain_id}]
+    # Progress first: what is said to be up to date was so before the balances were read.
+    streams = progress(runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids)
     found = balances(
         runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids, with_zeros=zeros
     )
-    streams = progress(runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids)
     return json_answer(BalanceList(overall(streams), found))
 
 

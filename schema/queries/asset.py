@@ -1,44 +1,17 @@
 """The asset table, read only: ids are made by ``asset_ids``."""
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
 from schema.sql import Statement
 
-
-class AssetView(NamedTuple):
-    """What is shown of an asset with each movement."""
-
-    contract: bytes | None
-    token_id: int | None
-    symbol: str | None
-    decimals: int | None
-
-
-_BY_ID = Statement(
-    "SELECT id, contract, token_id, symbol, decimals FROM {t}asset WHERE id {any:asset_ids}"
-)
 # By way of the balances, which know what a stream ever held: an asset that is absent costs nothing.
 _HELD = """
 SELECT b.stream_id, a.id FROM {{t}}balance b JOIN {{t}}asset a ON a.id = b.asset_id
 WHERE b.stream_id {{any:stream_ids}} AND {}
 """
-
-
-def assets_by_id(connection: Connection, asset_ids: Collection[int]) -> dict[int, AssetView]:
-    """What is known of some assets."""
-    rows: list[Any] = list(_BY_ID.run(connection, asset_ids=list(asset_ids)))
-    return {
-        row[0]: AssetView(
-            None if row[1] is None else bytes(row[1]),
-            None if row[2] is None else int(row[2]),
-            row[3],
-            row[4],
-        )
-        for row in rows
-    }
 
 
 def held_assets(

@@ -4,12 +4,15 @@ A read of several streams at once by ``stream_id = ANY`` and one order sorts the
 LATERAL reads a page of each from the key (0.8 ms at any depth).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from heapq import merge
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection
 
+from schema.engine import BINARY
 from schema.sql import Statement
 from schema.types import micros_of, moment_of
 
@@ -36,33 +39,60 @@ class MovementFilter(NamedTuple):
 
 
 class MovementView(NamedTuple):
-    """A movement as read; ``amount`` is its decimal text."""
+    """A movement as read, with what is shown of its asset; numbers of any size are texts."""
 
     stream_id: int
     block: int
     pos: int
     at: datetime
-    asset_id: int
     kind: int
     tx_hash: bytes
     counterparty: bytes | None
     amount: str
+    contract: bytes | None
+    token_id: str | None
+    symbol: str | None
+    decimals: int | None
 
 
+class Place(NamedTuple):
+    """A row's place in the one order of all streams of an address: newest first."""
+
+    at: datetime
+    chain_id: int
+    block: int
+    pos: int
+    stream_id: int
+
+
+# A page of each stream from the key, then the newest of them all; assets only of what is shown.
 _POSTGRES = """
-SELECT x.* FROM unnest(%(ids)s::int[], %(blocks)s::bigint[], %(poss)s::bigint[], %(los)s::bigint[])
-  AS w(stream_id, block, pos, lo)
-CROSS JOIN LATERAL (
-  SELECT stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount::text
-  FROM tallybook.movement m
-  WHERE m.stream_id = w.stream_id AND (m.block, m.pos) < (w.block, w.pos) AND m.block >= w.lo {more}
-  ORDER BY m.block DESC, m.pos DESC LIMIT %(most)s) x
+SELECT x.stream_id, x.block, x.pos, x.at, x.kind, x.tx_hash, x.counterparty, x.amount::text,
+  a.contract, a.token_id::text, a.symbol, a.decimals
+FROM (
+  SELECT w.chain_id, m.* FROM unnest(%(ids)s::int[], %(chains)s::bigint[], %(blocks)s::bigint[],
+    %(poss)s::bigint[], %(los)s::bigint[]) AS w(stream_id, chain_id, block, pos, lo)
+  CROSS JOIN LATERAL (
+    SELECT * FROM tallybook.movement m
+    WHERE m.stream_id = w.stream_id AND (m.block, m.pos) < (w.block, w.pos) AND m.block >= w.lo
+      {more}
+    ORDER BY m.block DESC, m.pos DESC LIMIT %(most)s) m
+  ORDER BY m.at DESC, w.chain_id, m.block DESC, m.pos DESC, w.stream_id LIMIT %(most)s) x
+JOIN tallybook.asset a ON a.id = x.asset_id
+ORDER BY x.at DESC, x.chain_id, x.block DESC, x.pos DESC, x.stream_id
 """
 _SQLITE = """
-SELECT stream_id, block, pos, at, asset_id, kind, tx_hash, counterparty, amount FROM movement m
-WHERE stream_id = :stream_id AND (block, pos) < (:block, :pos) AND block >= :lo {more}
-ORDER BY block DESC, pos DESC LIMIT :most
+SELECT m.stream_id, m.block, m.pos, m.at, m.kind, m.tx_hash, m.counterparty, m.amount,
+  a.contract, a.token_id, a.symbol, a.decimals
+FROM movement m JOIN asset a ON a.id = m.asset_id
+WHERE m.stream_id = :stream_id AND (m.block, m.pos) < (:block, :pos) AND m.block >= :lo {more}
+ORDER BY m.block DESC, m.pos DESC LIMIT :most
 """
+# Times never fall from block to block, so the newest row that is old enough is found by the key.
+_NEWEST_UNTIL = Statement("""
+SELECT block, pos FROM {t}movement WHERE stream_id = :stream_id AND at <= :at
+ORDER BY block DESC, pos DESC LIMIT 1
+""")
 # Times follow blocks, and the key is by block: halve the blocks until one is left, on the server.
 _PROBE = """(SELECT at FROM {t}movement m WHERE m.stream_id = q.stream_id
   AND m.block >= q.lo + (q.hi - q.lo) / 2 ORDER BY m.block, m.pos LIMIT 1)"""
@@ -83,16 +113,21 @@ SELECT stream_id, lo FROM q WHERE lo >= hi
 
 
 def newest(
-    connection: Connection, windows: Sequence[Window], wanted: MovementFilter, *, most: int
-) -> dict[int, list[MovementView]]:
-    """Per stream, the newest ``most`` movements of its window, newest first."""
-    found: dict[int, list[MovementView]] = {window.stream_id: [] for window in windows}
+    connection: Connection,
+    windows: Sequence[Window],
+    wanted: MovementFilter,
+    *,
+    chain_of: Mapping[int, int],
+    most: int,
+) -> list[MovementView]:
+    """The newest ``most`` movements of all windows, in the order of ``Place``."""
     if connection.dialect.name == "sqlite":
-        for window in windows:
-            found[window.stream_id] = _newest_sqlite(connection, window, wanted, most)
-        return found
+        pages = [_newest_sqlite(connection, window, wanted, most) for window in windows]
+        ordered = merge(*pages, key=lambda row: _order(place_of(row, chain_of)))
+        return list(islice(ordered, most))
     parameters = {
         "ids": [window.stream_id for window in windows],
+        "chains": [chain_of[window.stream_id] for window in windows],
         "blocks": [window.block for window in windows],
         "poss": [window.pos for window in windows],
         "los": [window.lo_block for window in windows],
@@ -101,9 +136,26 @@ def newest(
         "most": most,
     }
     sql = _POSTGRES.format(more=_conditions(wanted, on_sqlite=False))
-    for row in connection.exec_driver_sql(sql, parameters):
-        found[row[0]].append(MovementView._make(row))
-    return found
+    found = connection.exec_driver_sql(sql, parameters, execution_options={BINARY: True})
+    return [MovementView._make(row) for row in found.all()]
+
+
+def newest_until(connection: Connection, stream_id: int, at: datetime) -> tuple[int, int] | None:
+    """Block and place of a stream's newest movement that is not later than ``at``."""
+    moment = micros_of(at) if connection.dialect.name == "sqlite" else at
+    row = _NEWEST_UNTIL.run(connection, stream_id=stream_id, at=moment).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def place_of(row: MovementView, chain_of: Mapping[int, int]) -> Place:
+    """Where a row stands among those of all streams."""
+    return Place(row.at, chain_of[row.stream_id], row.block, row.pos, row.stream_id)
+
+
+def _order(place: Place) -> tuple[int, int, int, int, int]:
+    """Ascending where the history descends."""
+    at, chain_id, block, pos, stream_id = place
+    return -micros_of(at), chain_id, -block, -pos, stream_id
 
 
 def first_blocks(

@@ -7,15 +7,12 @@ position for every stream that had rows when paging began: what arrives on top m
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from heapq import merge
-from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine
 
 from schema.queries import asset, history
-from schema.queries.asset import AssetView
 from schema.queries.history import (
     MAX_INT64,
     MIN_INT64,
@@ -24,7 +21,7 @@ from schema.queries.history import (
     MovementView,
     Window,
 )
-from schema.types import MovementKind, micros_of
+from schema.types import MovementKind
 from shared.address import checksum_address
 from shared.errors import InvalidCursorError
 from shared.portfolio import cursor as cursors
@@ -104,12 +101,12 @@ def history_page(
     def read(connection: Connection, chain_of: Mapping[int, int]) -> HistoryPage:
         positions = None if cursor is None else _resumed(cursor, scope, chain_of)
         windows, conditions = _windows(connection, chain_of, positions, wanted)
-        found = history.newest(connection, windows, conditions, most=limit + 1)
-        rows = _merged(found, chain_of, limit)
-        assets = asset.assets_by_id(connection, {row.asset_id for row in rows})
-        following = _following(windows, found, rows)
+        rows = history.newest(connection, windows, conditions, chain_of=chain_of, most=limit + 1)
+        shown, following = rows[:limit], {}
+        if len(rows) > limit:
+            following = _following(connection, windows, shown, first=positions is None)
         return HistoryPage(
-            items=[_line(row, chain_of[row.stream_id], assets[row.asset_id]) for row in rows],
+            items=[_line(row, chain_of[row.stream_id]) for row in shown],
             next_cursor=cursors.encode(following, scope) if following else None,
         )
 
@@ -156,44 +153,38 @@ def _bounds(
     return {} if moment is None else history.first_blocks(connection, stream_ids, moment)
 
 
-def _merged(
-    found: Mapping[int, list[MovementView]], chain_of: Mapping[int, int], limit: int
-) -> list[MovementView]:
-    """The newest rows of all streams, in the one order of the history."""
-
-    def order(row: MovementView) -> tuple[int, int, int, int, int]:
-        chain_id = chain_of[row.stream_id]
-        return -micros_of(row.at), chain_id, -row.block, -row.pos, row.stream_id
-
-    return list(islice(merge(*found.values(), key=order), limit))
-
-
 def _following(
-    windows: list[Window], found: Mapping[int, list[MovementView]], emitted: list[MovementView]
+    connection: Connection, windows: list[Window], shown: list[MovementView], *, first: bool
 ) -> dict[int, Position]:
-    """Where the next page goes on, in each stream that has more; empty at the end."""
-    last = {row.stream_id: Position(row.block, row.pos) for row in emitted}
-    counts: dict[int, int] = {}
-    for row in emitted:
-        counts[row.stream_id] = counts.get(row.stream_id, 0) + 1
+    """Where the next page goes on in each stream.
+
+    A stream that is not on the first page is pinned below that page: what arrives on top of it
+    while somebody pages stays out.
+    """
+    last = {row.stream_id: Position(row.block, row.pos) for row in shown}
     following = {}
     for window in windows:
-        rows = found[window.stream_id]
-        if len(rows) > counts.get(window.stream_id, 0):
-            following[window.stream_id] = last.get(window.stream_id) or _just_above(rows[0])
+        position = last.get(window.stream_id)
+        if position is None and not first:
+            position = Position(window.block, window.pos)
+        if position is None:
+            found = history.newest_until(connection, window.stream_id, shown[-1].at)
+            position = None if found is None else _just_above(*found)
+        if position is not None:
+            following[window.stream_id] = position
     return following
 
 
-def _just_above(row: MovementView) -> Position:
+def _just_above(block: int, pos: int) -> Position:
     """The lowest exclusive position that still includes a row."""
-    if row.pos == MAX_INT64:
-        return Position(row.block + 1, MIN_INT64)
-    return Position(row.block, row.pos + 1)
+    if pos == MAX_INT64:
+        return Position(block + 1, MIN_INT64)
+    return Position(block, pos + 1)
 
 
-def _line(row: MovementView, chain_id: int, what: AssetView) -> HistoryLine:
+def _line(row: MovementView, chain_id: int) -> HistoryLine:
     chain = chain_info(chain_id)
-    native = what.contract is None
+    native = row.contract is None
     direction: Direction | None = None if row.amount == "0" else "in"
     return HistoryLine(
         chain_id=chain_id,
@@ -203,10 +194,10 @@ def _line(row: MovementView, chain_id: int, what: AssetView) -> HistoryLine:
         kind=KIND_NAMES.get(row.kind, "unknown"),
         direction="out" if row.amount.startswith("-") else direction,
         counterparty=None if row.counterparty is None else checksum_address(row.counterparty),
-        contract=None if what.contract is None else checksum_address(what.contract),
-        symbol=chain.native_symbol if native else what.symbol,
-        decimals=chain.decimals if native else what.decimals,
-        token_id=None if what.token_id is None else str(what.token_id),
+        contract=None if row.contract is None else checksum_address(row.contract),
+        symbol=chain.native_symbol if native else row.symbol,
+        decimals=chain.decimals if native else row.decimals,
+        token_id=row.token_id,
         amount_raw=row.amount,
     )
 
