@@ -8,7 +8,16 @@ from pathlib import Path
 
 from benchmarks.harness import Measure, show
 
-BENCHMARKS = ("write_path", "sync", "memory", "box", "history", "simulation")
+BENCHMARKS = (
+    "write_path",
+    "sync",
+    "memory",
+    "box",
+    "history",
+    "serving",
+    "cold_start",
+    "simulation",
+)
 REPORT = Path(__file__).parent.parent / "docs" / "performance.md"
 
 

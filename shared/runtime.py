@@ -13,7 +13,7 @@ from schema import migrate
 from schema.engine import make_engine
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, TallybookError
-from shared.http import Http, HttpxClient
+from shared.http import Http
 from shared.queue.base import QueueStats
 from shared.queue.factory import make_queue
 from shared.seams import Pacer, Seams, SqlUnit, Threads
@@ -43,10 +43,10 @@ class Health:
 class Runtime:
     """Everything an entry point needs; parts are made on first use and closed together."""
 
-    def __init__(self, settings: Settings, clock: Clock, http: Http) -> None:
+    def __init__(self, settings: Settings, clock: Clock, http: Http | None = None) -> None:
         self.settings = settings
         self.clock = clock
-        self.http = http
+        self._http = http
         self._parts: dict[str, Any] = {}
         self._lock = threading.RLock()
 
@@ -56,8 +56,12 @@ class Runtime:
     ) -> "Runtime":
         """A runtime of the machine's own clock and network, unless others are given."""
         registry.check_options(settings)
-        chosen = clock or SystemClock()
-        return cls(settings, chosen, http or HttpxClient(chosen))
+        return cls(settings, clock or SystemClock(), http)
+
+    @property
+    def http(self) -> Http:
+        """The network. Its client is loaded with the first use: a tenth of a second."""
+        return self._http or self._once("http", self._make_http)
 
     @property
     def engine(self) -> Engine:
@@ -114,8 +118,8 @@ class Runtime:
             parts["threads"].close()
         if "engine" in parts:
             parts["engine"].dispose()
-        if isinstance(self.http, HttpxClient):
-            self.http.close()
+        if "http" in parts:
+            parts["http"].close()
 
     def _once(self, name: str, build: Callable[[], T]) -> T:
         """The part of this name, made by whoever asks first."""
@@ -134,6 +138,11 @@ class Runtime:
             detail = str(exc) if named else "DATABASE_URL cannot be parsed"
             fix = "Set DATABASE_URL to postgresql://.. or sqlite:///.., or unset it."
             raise ConfigError(detail, fix=fix) from None
+
+    def _make_http(self) -> Http:
+        from shared.http_client import HttpxClient  # noqa: PLC0415 - not for every answer
+
+        return HttpxClient(self.clock)
 
     def _make_seams(self) -> Seams:
         return Seams(

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from schema.engine import make_engine
-from shared.http import HttpxClient
+from shared.http_client import HttpxClient
 from shared.queue.base import Queue
 from shared.queue.memory import MemoryQueue
 from shared.queue.table import TableQueue

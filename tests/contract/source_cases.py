@@ -12,7 +12,7 @@ from pydantic import SecretStr
 import shared.sources.chains
 from schema.types import StreamKind
 from shared.clock import Deadline, SystemClock
-from shared.http import HttpxClient
+from shared.http_client import HttpxClient
 from shared.settings import SourceOptions
 from shared.sources.base import Answer, FeedRef, RangeQuery, Source
 from tests.http_server import Server, sends

@@ -13,7 +13,8 @@ from shared.errors import (
     SourceError,
     SourceUnavailableError,
 )
-from shared.http import HttpResponse, HttpxClient
+from shared.http import HttpResponse
+from shared.http_client import HttpxClient
 from shared.settings import Settings
 from shared.sources import registry
 from shared.sources.base import Answer, FeedRef

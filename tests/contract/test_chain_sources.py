@@ -15,7 +15,7 @@ from shared.errors import (
     SourceRateLimitedError,
     SourceUnsupportedError,
 )
-from shared.http import HttpxClient
+from shared.http_client import HttpxClient
 from shared.settings import Settings
 from shared.sources import registry
 from shared.sources.base import NATIVE, Answer, AssetRef, FeedRef, RangeQuery, TokenInfo

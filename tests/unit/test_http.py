@@ -18,7 +18,7 @@ from shared.errors import (
     SourceRateLimitedError,
     SourceUnavailableError,
 )
-from shared.http import HttpxClient, redacted
+from shared.http_client import HttpxClient, redacted
 from tests.http_server import Answerer, Server, sends
 
 KEY = "TOPSECRETKEY123"

@@ -21,7 +21,8 @@ from shared.emulator.server import serving, variables
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World, WorldConfig
 from shared.errors import SourceRateLimitedError, SourceUnavailableError
-from shared.http import Http, HttpxClient
+from shared.http import Http
+from shared.http_client import HttpxClient
 from tests.fakes import FakeClock
 
 SEEN_BY_CLIENTS = [name for name in FAULTS if name != "slow"]

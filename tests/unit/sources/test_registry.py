@@ -6,7 +6,7 @@ import pytest
 
 from schema.types import StreamKind
 from shared.errors import ConfigError, InvalidInputError
-from shared.http import HttpxClient
+from shared.http_client import HttpxClient
 from shared.settings import Settings
 from shared.sources import registry
 from shared.sources.catalog import chains, provider_info, providers

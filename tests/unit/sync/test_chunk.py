@@ -13,7 +13,7 @@ from shared.emulator.server import serving
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World
 from shared.errors import SourceTimeoutError, SourceUnsupportedError, StorageError
-from shared.http import HttpxClient
+from shared.http_client import HttpxClient
 from shared.settings import Settings, SourceOptions
 from shared.sources import registry
 from tests.benches import ROWS, Bench, gone
