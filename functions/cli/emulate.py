@@ -1,4 +1,4 @@
-"""``tallybook emulate etherscan``: a local provider over recordings, facts or a made-up world."""
+"""``tallybook emulate``: a local provider over recordings, facts or a made-up world, or Upstash."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from functions.cli import upstash
 from shared.emulator.emulator import Emulator
 from shared.emulator.facts.store import load_facts
 from shared.emulator.faults import FAULTS, FaultPlan, odds_of
@@ -19,15 +20,23 @@ from shared.emulator.world import World, WorldConfig
 from shared.errors import ConfigError
 
 NAME = "emulate"
-HELP = "run a local Etherscan-like provider for development and tests"
+HELP = "run a local Etherscan-like provider, or a local Upstash, for development and tests"
+PROVIDER_HELP = "a local Etherscan-like provider"
 BAD_USAGE = 2
 DEFAULT_BLOCKS = 200
 MOVEMENTS_PER_BLOCK = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("provider", choices=["etherscan"], help="the family of providers")
+    """Add the command's arguments: those of each server stand behind its own word."""
+    servers = parser.add_subparsers(dest="provider", required=True, metavar="SERVER")
+    _configure_provider(
+        servers.add_parser("etherscan", help=PROVIDER_HELP, description=PROVIDER_HELP)
+    )
+    upstash.configure(servers.add_parser("upstash", help=upstash.HELP))
+
+
+def _configure_provider(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--load", type=Path, metavar="DIR", help="serve recorded answers")
     parser.add_argument("--facts", action="store_true", help="serve the real wallets of the demo")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the made-up world")
@@ -54,6 +63,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    return upstash.run(args) if args.provider == "upstash" else _run_provider(args)
+
+
+def _run_provider(args: argparse.Namespace) -> int:
     try:
         store = _store(args)
         options = ProviderOptions(page_cap=args.page_cap, calls_per_s=args.rate, key=args.key)

@@ -61,7 +61,8 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigError: The port is taken or the host is none of ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, so that asyncio turns Nagle's algorithm off: else each answer waits 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -128,4 +129,7 @@ def variables(base_url: str) -> list[str]:
         f"SOURCE__ETHERSCAN__BASE_URL={base_url}/etherscan/v2/api",
         f"SOURCE__BLOCKSCOUT__BASE_URL={base_url}/blockscout/v2/api",
         f"SOURCE__ROUTESCAN__BASE_URL={base_url}/routescan/{routed}",
+        f"SOURCE__DEFILLAMA__BASE_URL={base_url}/defillama",
+        f"SOURCE__COINGECKO__BASE_URL={base_url}/coingecko/api/v3",
+        f"SOURCE__BINANCE__BASE_URL={base_url}/binance",
     ]
