@@ -13,6 +13,10 @@
     │   ├── StorageSchemaError       tables or columns are missing
     │   └── StorageRefusedError      it will never take what we said
     ├── LeaseLostError               another run owns the stream now
+    ├── RedisError                   queue, cache or shares: no usable answer
+    │   ├── RedisUnreachableError    no answer; whether the call happened may be unknown
+    │   └── RedisRefusedError        bad token, limit of the plan, a command it will not run
+    ├── TriggerError                 the next run is not on its way; the sweep will start it
     └── SourceError                  a provider's answer, by class
         ├── SourceRateLimitedError   asked us to wait; burns no attempt
         ├── SourceUnavailableError   5xx, cut answer, no connection
@@ -152,6 +156,33 @@ class LeaseLostError(TallybookError):
     """Another run owns the stream now; whatever we hold is stale."""
 
     code = "lease_lost"
+    retryable = True
+
+
+class RedisError(TallybookError):
+    """Redis gave no usable answer; the ledger has lost nothing, and the sweep wakes what is due."""
+
+    code = "redis"
+    retryable = True
+
+
+class RedisUnreachableError(RedisError):
+    """No answer; whether the call happened may be unknown."""
+
+    code = "redis_unreachable"
+
+
+class RedisRefusedError(RedisError):
+    """It answered with an error: a bad token, a limit of the plan, a command it will not run."""
+
+    code = "redis_refused"
+    fix = "Check UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, and the limits of the plan."
+
+
+class TriggerError(TallybookError):
+    """The next run is not on its way; the sweep will start it."""
+
+    code = "trigger"
     retryable = True
 
 

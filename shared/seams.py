@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from schema.engine import autocommit
 from shared.clock import Clock, Deadline, SystemClock
 from shared.gate import Pacer, RateGate
+from shared.heads import Heads
 from shared.http import Http
 from shared.queue.base import Queue
 from shared.storage import storage_error
@@ -84,6 +85,7 @@ class Seams:
     unit: UnitOfWork
     queue: Queue
     gate: RateGate
+    heads: Heads
     rng: Rng
     spawn: Spawn
 

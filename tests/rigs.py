@@ -16,6 +16,7 @@ from shared.emulator.store import WorldStore
 from shared.emulator.world import World
 from shared.errors import SourceTimeoutError
 from shared.gate import Pacer, RateGate
+from shared.heads import Heads
 from shared.queue.table import TableQueue
 from shared.seams import Handle, Rng, Seams, Spawn, SqlUnit, UnitOfWork
 from shared.settings import Settings, SourceOptions
@@ -134,6 +135,7 @@ class Rig:
             unit=self.unit or SqlUnit(self.database.engine),
             queue=TableQueue(SqlUnit(self.database.engine)),
             gate=self.gate or Pacer(clock, {}),
+            heads=Heads(clock),
             rng=self.rng,
             spawn=self.spawn,
         )

@@ -95,7 +95,7 @@ def create_wallet(owner: OwnerDep, runtime: RuntimeDep, body: WalletRequest) -> 
         settings=runtime.settings,
         clock=runtime.clock,
     )
-    wake(runtime.seams.queue, watched.stream_ids)
+    wake(runtime.engine, runtime.seams.queue, watched.stream_ids)
     prefix = runtime.settings.api_prefix.rstrip("/")
     location = f"{prefix}/wallets/{watched.wallet.id}"
     status = 201 if watched.created else 200

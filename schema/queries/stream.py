@@ -56,6 +56,19 @@ class Waiting(NamedTuple):
     holder: str | None
 
 
+class Feed(NamedTuple):
+    """Where a stream is read from."""
+
+    stream_id: int
+    provider: str
+    chain_id: int
+
+    @property
+    def name(self) -> str:
+        """Provider and chain, as a queue is told."""
+        return f"{self.provider}/{self.chain_id}"
+
+
 class Closing(NamedTuple):
     """How a chunk leaves its stream. ``due_in_s`` counts from the database's now."""
 
@@ -158,9 +171,12 @@ _CLOSING = _Ending(_CLOSE)
 _REWINDING = _Ending(_REWIND)
 
 _DUE = Statement(f"""
-SELECT id FROM {{t}}stream
+SELECT id, provider, chain_id FROM {{t}}stream
 WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER BY due_at, id LIMIT :most
 """)
+_FEEDS = Statement(
+    "SELECT id, provider, chain_id FROM {t}stream WHERE id {any:stream_ids} ORDER BY id"
+)
 _AMONG = Statement(f"""
 SELECT id, {{left:due_at}}, {{left:lease_until}}, lease_holder FROM {{t}}stream
 WHERE {RUNNABLE} AND id {{any:stream_ids}} ORDER BY due_at, id
@@ -214,9 +230,14 @@ def close(connection: Connection, held: Lease, closing: Closing, run: RunRow) ->
     return ending.run(connection, parameters)
 
 
-def due_ids(connection: Connection, *, most: int) -> list[int]:
+def due(connection: Connection, *, most: int) -> list[Feed]:
     """Streams that are due and that nobody works on, the longest due first."""
-    return [row[0] for row in _DUE.run(connection, most=most)]
+    return [Feed(*row) for row in _DUE.run(connection, most=most)]
+
+
+def feeds(connection: Connection, stream_ids: Sequence[int]) -> list[Feed]:
+    """Where some streams are read from."""
+    return [Feed(*row) for row in _FEEDS.run(connection, stream_ids=list(stream_ids))]
 
 
 def waiting(connection: Connection, stream_ids: Sequence[int]) -> list[Waiting]:

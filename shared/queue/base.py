@@ -17,10 +17,15 @@ class WakeUp(NamedTuple):
 
 
 class Push(NamedTuple):
-    """A wake-up to be claimable after ``delay_s``."""
+    """A wake-up to be claimable after ``delay_s``.
+
+    ``feed`` is ``source/chain``, a hint of what the look will ask: a queue may bring a share of
+    that provider's rate along with the claim. Without one the hint of an earlier push stays.
+    """
 
     wake_up: WakeUp
     delay_s: float = 0.0
+    feed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

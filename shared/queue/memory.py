@@ -105,7 +105,7 @@ class MemoryQueue:
     def _push_all(self, pushes: Sequence[Push]) -> None:
         """Push one after the other."""
         now = self._clock.now()
-        for (stream_id, urgent), delay_s in pushes:
+        for (stream_id, urgent), delay_s, _ in pushes:
             ready_at = now + timedelta(seconds=max(0.0, delay_s))
             job = self._jobs.get(stream_id)
             if job is None or job.why is not None:

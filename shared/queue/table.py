@@ -107,7 +107,7 @@ class TableQueue:
 def merged(pushes: Sequence[Push]) -> list[PushedJob]:
     """One job a stream: what pushing one after the other comes to."""
     jobs: dict[int, PushedJob] = {}
-    for (stream_id, urgent), delay_s in pushes:
+    for (stream_id, urgent), delay_s, _ in pushes:
         known = jobs.get(stream_id, PushedJob(stream_id, urgent, delay_s))
         jobs[stream_id] = PushedJob(
             stream_id, known.urgent or urgent, max(0.0, float(min(known.delay_s, delay_s)))

@@ -6,9 +6,9 @@ from typing import TypeVar
 from shared.clock import Clock, Deadline
 from shared.errors import SourceRateLimitedError, SourceTimeoutError, SourceUnavailableError
 from shared.gate import RateGate
+from shared.heads import KEPT_S, Heads
 from shared.sources.base import Answer, FeedRef, Limits, RangeQuery, Source
 
-HEAD_KEPT_S = 10.0
 PAUSES_S = (0.2, 0.6)  # before a second and a third try of a call that broke
 
 T = TypeVar("T")
@@ -21,11 +21,13 @@ class Reader:
     address ask for the same.
     """
 
-    def __init__(self, source_of: Callable[[str], Source], gate: RateGate, clock: Clock) -> None:
+    def __init__(
+        self, source_of: Callable[[str], Source], gate: RateGate, heads: Heads, clock: Clock
+    ) -> None:
         self._source_of = source_of
         self._gate = gate
+        self._heads = heads
         self._clock = clock
-        self._heads: dict[tuple[str, int], tuple[float, int]] = {}
         self._hashes: dict[tuple[str, int, int], tuple[float, bytes | None]] = {}
 
     def limits(self, key: str, chain_id: int) -> Limits:
@@ -33,17 +35,17 @@ class Reader:
         return self._source_of(key).limits(chain_id)
 
     def head(self, key: str, chain_id: int, deadline: Deadline) -> int:
-        """The newest block, at most ``HEAD_KEPT_S`` old."""
-        kept = self._heads.get((key, chain_id))
-        if kept is not None and self._is_young(kept[0]):
-            return kept[1]
+        """The newest block, as anybody has seen it a moment ago."""
+        known = self._heads.young(key, chain_id)
+        if known is not None:
+            return known
         asked_at = self._clock.monotonic()
         head = self._ask(key, deadline, lambda source: source.head(chain_id, deadline))
-        self._heads[key, chain_id] = (asked_at, head)
+        self._heads.saw(key, chain_id, head, at=asked_at)
         return head
 
     def block_hash(self, key: str, chain_id: int, block: int, deadline: Deadline) -> bytes | None:
-        """The hash of a block, at most ``HEAD_KEPT_S`` old; None when the provider cannot tell.
+        """The hash of a block, at most ``KEPT_S`` old; None when the provider cannot tell.
 
         Never older than the hash of a higher block that was told before: else both could stand
         although the chain forked between them.
@@ -73,7 +75,7 @@ class Reader:
 
     def forget(self, key: str, chain_id: int) -> None:
         """Drop what was kept of a chain: it reorganised."""
-        self._heads.pop((key, chain_id), None)
+        self._heads.forget(key, chain_id)
         self._hashes = {
             name: value for name, value in self._hashes.items() if name[:2] != (key, chain_id)
         }
@@ -102,4 +104,4 @@ class Reader:
             raise
 
     def _is_young(self, asked_at: float) -> bool:
-        return self._clock.monotonic() - asked_at < HEAD_KEPT_S
+        return self._clock.monotonic() - asked_at < KEPT_S

@@ -40,7 +40,7 @@ class SyncEngine:
     ) -> None:
         self._seams = seams
         self._settings = settings
-        self._reader = Reader(source_of, seams.gate, seams.clock)
+        self._reader = Reader(source_of, seams.gate, seams.heads, seams.clock)
         self._holder = holder or holders.current()
         self._page_s = 0.0
 

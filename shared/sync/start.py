@@ -4,9 +4,10 @@ import logging
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from schema.engine import session_scope
-from schema.queries import stream_view
+from schema.engine import reading, session_scope
+from schema.queries import stream, stream_view
 from shared.errors import TallybookError
 from shared.queue.base import Push, Queue, WakeUp
 
@@ -18,7 +19,7 @@ def sync_now(
 ) -> list[int]:
     """Make the streams of an address due now, the given-up included, and wake them; their ids."""
     stream_ids = make_due(engine, address_id=address_id, chain_ids=chain_ids)
-    wake(queue, stream_ids)
+    wake(engine, queue, stream_ids)
     return stream_ids
 
 
@@ -31,12 +32,14 @@ def make_due(engine: Engine, *, address_id: int, chain_ids: Collection[int]) -> 
     return stream_ids
 
 
-def wake(queue: Queue, stream_ids: Sequence[int]) -> None:
+def wake(engine: Engine, queue: Queue, stream_ids: Sequence[int]) -> None:
     """Wake streams that are due, before all others.
 
     A queue that is down loses nothing: they are due in the ledger, and the sweep pushes them.
     """
     try:
-        queue.push_many([Push(WakeUp(stream_id, urgent=True)) for stream_id in stream_ids])
-    except TallybookError as exc:
-        log.warning("wake-up not pushed", extra={"code": exc.code, "streams": len(stream_ids)})
+        with reading(engine) as connection:
+            feeds = stream.feeds(connection, stream_ids)
+        queue.push_many([Push(WakeUp(feed.stream_id, True), feed=feed.name) for feed in feeds])
+    except (TallybookError, DBAPIError) as exc:
+        log.warning("wake-up not pushed", exc_info=exc, extra={"streams": len(stream_ids)})

@@ -12,9 +12,9 @@ DAY_S = 86_400.0
 
 def push_due(seams: Seams, *, most: int = BATCH) -> int:
     """Wake every stream that is due and free; the number pushed. One query when nothing is due."""
-    due = seams.unit.run("due", lambda connection: stream.due_ids(connection, most=most))
+    due = seams.unit.run("due", lambda connection: stream.due(connection, most=most))
     if due:
-        seams.queue.push_many([Push(WakeUp(stream_id)) for stream_id in due])
+        seams.queue.push_many([Push(WakeUp(feed.stream_id), feed=feed.name) for feed in due])
     return len(due)
 
 

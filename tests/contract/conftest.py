@@ -1,5 +1,6 @@
 """The implementations that the contract suites run over."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -7,35 +8,62 @@ import pytest
 from sqlalchemy import text
 
 from schema.engine import make_engine
+from shared.clock import SystemClock
+from shared.emulator.upstash.server import serving_upstash
+from shared.heads import Heads
 from shared.http_client import HttpxClient
 from shared.queue.base import Queue
 from shared.queue.memory import MemoryQueue
 from shared.queue.table import TableQueue
+from shared.queue.upstash import UpstashQueue, UpstashShares
 from shared.seams import SqlUnit
+from shared.shares import ShareGate
+from shared.upstash.client import UpstashClient
 from tests.contract.source_cases import ADAPTERS, Bench, built
 from tests.fakes import FakeClock
 from tests.http_server import Server
+from tests.simulation.lua_redis import LuaRedis
+
+# A server's clock cannot be moved: what it compares with it moves back instead.
+BACK = """
+local function back(text) return text == '' and '' or string.format('%.0f', text - ARGV[1]) end
+for _, set in ipairs({KEYS[2], KEYS[3], KEYS[4]}) do
+  for _, id in ipairs(redis.call('ZRANGE', set, 0, -1)) do
+    redis.call('ZINCRBY', set, -ARGV[1], id)
+  end
+end
+local all = redis.call('HGETALL', KEYS[1])
+for at = 1, #all, 2 do
+  local u, ready, token, claims, again, rest =
+    string.match(all[at + 1], '^(%d)|(%d+)|(%d*)|(%d+)|(%d*)|(.*)$')
+  if u then
+    redis.call('HSET', KEYS[1], all[at],
+      table.concat({u, back(ready), token, claims, back(again), rest}, '|'))
+  end
+end
+"""
 
 
 @dataclass
 class Harness:
-    """A queue and the means to let time pass for it."""
+    """A queue and the means to let time pass for it, which it may do by itself or not."""
 
     queue: Queue
     advance: Callable[[float], None]
+    stands_still: bool = False
 
 
 @pytest.fixture
 def memory_queue() -> Harness:
     clock = FakeClock()
-    return Harness(MemoryQueue(clock), clock.advance)
+    return Harness(MemoryQueue(clock), clock.advance, stands_still=True)
 
 
 @pytest.fixture
 def sqlite_queue(sqlite_url: str) -> Iterator[Harness]:
     clock = FakeClock()
     engine = make_engine(sqlite_url, now=clock.now)
-    yield Harness(TableQueue(SqlUnit(engine)), clock.advance)
+    yield Harness(TableQueue(SqlUnit(engine)), clock.advance, stands_still=True)
     engine.dispose()
 
 
@@ -55,8 +83,37 @@ def postgres_queue(postgres_url: str) -> Iterator[Harness]:
     engine.dispose()
 
 
+@pytest.fixture
+def upstash_queue(redis_url: str) -> Iterator[Harness]:
+    clock = SystemClock()
+    with serving_upstash(redis_url) as upstash:
+        client = UpstashClient(upstash.url, upstash.token, prefix=f"test{uuid.uuid4().hex}")
+        gate = ShareGate(clock, UpstashShares(client), "test", {}, {})
+
+        def advance(seconds: float) -> None:
+            client.command("EVAL", BACK, "4", *client.keys[:4], str(round(seconds * 1e6)))
+
+        yield Harness(UpstashQueue(client, clock, gate, Heads(clock)), advance)
+        client.close()
+
+
+@pytest.fixture
+def simulated_upstash_queue() -> Harness:
+    clock = FakeClock()
+    client = LuaRedis(clock.monotonic)
+    gate = ShareGate(clock, UpstashShares(client), "test", {}, {})
+    queue = UpstashQueue(client, clock, gate, Heads(clock))
+    return Harness(queue, clock.advance, stands_still=True)
+
+
 # An implementation joins the suite by its fixture and its name here.
-HARNESSES = ["memory_queue", "sqlite_queue", "postgres_queue"]
+HARNESSES = [
+    "memory_queue",
+    "sqlite_queue",
+    "postgres_queue",
+    "upstash_queue",
+    "simulated_upstash_queue",
+]
 
 
 @pytest.fixture(params=HARNESSES)

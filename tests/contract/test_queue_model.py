@@ -1,4 +1,4 @@
-"""Any history of calls: the table queue answers as the memory queue does."""
+"""Any history of calls: every queue answers as the memory queue does."""
 
 from typing import Any
 
@@ -6,17 +6,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from sqlalchemy import Engine, text
 
-from schema.engine import make_engine
-from schema.tables import SyncJob
 from shared.queue.base import Bury, Claim, Done, Outcome, Push, Retry, WakeUp
 from shared.queue.memory import MemoryQueue
-from shared.queue.table import TableQueue
-from shared.seams import SqlUnit
+from tests.contract.conftest import Harness
 from tests.fakes import FakeClock
 
-# Postgres' own clock runs on between two calls: every time here is far more than that.
+# A server's own clock runs on between two calls: every time here is far more than that.
 DELAYS = st.sampled_from([0.0, 50.0, 100.0, 200.0])
 WAKE_UPS = st.builds(WakeUp, st.integers(1, 3), st.booleans())
 PUSHES = st.builds(Push, WAKE_UPS, DELAYS)
@@ -30,25 +26,25 @@ TICK_S = 0.001
 class QueueMachine(RuleBasedStateMachine):
     """Calls both queues and compares what they say."""
 
-    def __init__(self, engine: Engine, clock: FakeClock) -> None:
+    def __init__(self, harness: Harness) -> None:
         super().__init__()
-        self.engine = engine
-        self.clock = clock
-        self.model = MemoryQueue(clock)
-        self.table = TableQueue(SqlUnit(engine))
-        self.table.purge()
+        self.harness = harness
+        self.clock = FakeClock()
+        self.model = MemoryQueue(self.clock)
+        self.queue = harness.queue
+        self.queue.purge()
         self.held: list[tuple[Claim, Claim]] = []
 
     @rule(pushes=st.lists(PUSHES, max_size=4))
     def push(self, pushes: list[Push]) -> None:
-        self.clock.advance(TICK_S)
+        self.tick()
         self.model.push_many(pushes)
-        self.table.push_many(pushes)
+        self.queue.push_many(pushes)
 
     @rule(lease_s=LEASES)
     def claim(self, lease_s: float) -> None:
-        self.clock.advance(TICK_S)
-        self.compare(self.model.claim(lease_s), self.table.claim(lease_s))
+        self.tick()
+        self.compare(self.model.claim(lease_s), self.queue.claim(lease_s))
 
     @rule(
         data=st.data(),
@@ -61,23 +57,23 @@ class QueueMachine(RuleBasedStateMachine):
     ) -> None:
         if not self.held:
             return
-        model_claim, table_claim = data.draw(st.sampled_from(self.held))
-        self.clock.advance(TICK_S)
+        model_claim, other_claim = data.draw(st.sampled_from(self.held))
+        self.tick()
         self.compare(
             self.model.finish(model_claim, outcome, then=then, claim_next_s=next_s),
-            self.table.finish(table_claim, outcome, then=then, claim_next_s=next_s),
+            self.queue.finish(other_claim, outcome, then=then, claim_next_s=next_s),
         )
 
     @rule(seconds=st.sampled_from([50.0, 100.0, 150.0]))
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        if self.engine.dialect.name == "postgresql":
-            back = text(
-                "UPDATE tallybook.sync_job SET ready_at = ready_at - make_interval(secs => :s),"
-                " again_at = again_at - make_interval(secs => :s)"
-            )
-            with self.engine.begin() as connection:
-                connection.execute(back, {"s": seconds})
+        self.harness.advance(seconds)
+
+    def tick(self) -> None:
+        """Two calls never happen at one moment."""
+        self.clock.advance(TICK_S)
+        if self.harness.stands_still:
+            self.harness.advance(TICK_S)
 
     def compare(self, expected: Claim | None, found: Claim | None) -> None:
         if expected is None or found is None:
@@ -88,35 +84,20 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts_and_dead_letters_agree(self) -> None:
-        assert self.table.stats() == self.model.stats()
-        assert self.table.dead_letters() == self.model.dead_letters()
+        assert self.queue.stats() == self.model.stats()
+        assert self.queue.dead_letters() == self.model.dead_letters()
 
 
-def run(engine: Engine, clock: FakeClock, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "examples"), [("sqlite_queue", 100), ("postgres_queue", 25), ("upstash_queue", 20)]
+)
+def test_the_queue_is_the_model(request: pytest.FixtureRequest, name: str, examples: int) -> None:
+    harness: Harness = request.getfixturevalue(name)
     wanted: Any = settings(
         max_examples=examples,
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    machine: Any = lambda: QueueMachine(engine, clock)  # noqa: E731 - a class by hypothesis' hints
+    machine: Any = lambda: QueueMachine(harness)  # noqa: E731 - a class by hypothesis' hints
     run_state_machine_as_test(machine, settings=wanted)
-
-
-def test_sqlite_table_is_the_model() -> None:
-    clock = FakeClock()
-    engine = make_engine("sqlite://", now=clock.now)
-    with engine.begin() as connection:
-        SyncJob.metadata.tables["tallybook.sync_job"].create(connection)
-
-    run(engine, clock, examples=120)
-    engine.dispose()
-
-
-@pytest.mark.parametrize("examples", [25])
-def test_postgres_table_is_the_model(postgres_url: str, examples: int) -> None:
-    clock = FakeClock()
-    engine = make_engine(postgres_url, now=clock.now)
-
-    run(engine, clock, examples)
-    engine.dispose()

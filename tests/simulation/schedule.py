@@ -14,17 +14,29 @@ from shared.emulator.faults import FaultPlan
 from shared.emulator.in_process import EmulatorHttp
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World, WorldConfig
-from shared.errors import StorageError
+from shared.errors import RedisError, StorageError
+from shared.heads import Heads
+from shared.queue.factory import Commons
 from shared.queue.table import TableQueue
+from shared.queue.upstash import UpstashQueue, UpstashShares
 from shared.seams import Seams
 from shared.settings import Settings, SourceOptions
+from shared.shares import ShareGate
 from shared.sources import registry
 from shared.sources.base import Limits, Source
 from shared.sync.run import SyncEngine
 from shared.sync.source_change import begin_change
 from tests.simulation import ledger
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.seams import LossyQueue, SimClock, SimGate, SimHttp, SimSpawn, SimUnit
+from tests.simulation.seams import (
+    LossyQueue,
+    SimClock,
+    SimGate,
+    SimHttp,
+    SimRedis,
+    SimSpawn,
+    SimUnit,
+)
 from tests.simulation.shelf import shelf
 
 CHAIN = 1
@@ -47,6 +59,8 @@ SOURCES = {
 BEHIND = "UPDATE stream SET due_at = 0 WHERE synced_block IS NULL OR synced_block < ?"
 STATES = "SELECT id, state FROM stream WHERE resting_since IS NULL"
 KIND_ODDS = 0.6
+UPSTASH_ODDS = 0.4
+RATE = 50.0
 FAULTS = (
     "http_429",
     "http_500",
@@ -164,6 +178,7 @@ class Schedule:
         self.changing = False
         self.address_id = 1
         self.by_queue = self.rng.random() < 0.5
+        self.on_upstash = self.rng.random() < UPSTASH_ODDS
         self.invariants = ledger.Invariants(shelf().driver)
         self.stream_ids = self._watch()
 
@@ -244,17 +259,33 @@ class Schedule:
         }
         lost_odds = 0.0 if self.calm else self.plan.lost_odds
         unit = SimUnit(self.scheduler, shelf().driver, self.invariants.check, process, lost_odds)
+        commons = self._commons(clock, unit, process, lost_odds)
         seams = Seams(
             clock=clock,
             unit=unit,
-            queue=LossyQueue(
-                TableQueue(unit, token=lambda: self.rng.getrandbits(62)), self.rng, lost_odds * 5
-            ),
-            gate=SimGate(),
+            queue=LossyQueue(commons.queue, self.rng, lost_odds * 5),
+            gate=commons.gate,
+            heads=commons.heads,
             rng=self.rng,
             spawn=SimSpawn(self.scheduler, process),
         )
         return SyncEngine(seams, sources.__getitem__, settings(calm=self.calm), holder=process.name)
+
+    def _commons(
+        self, clock: SimClock, unit: SimUnit, process: Process, lost_odds: float
+    ) -> Commons:
+        """Queue, rates and heads, in the ledger's tables or on Redis over HTTP."""
+        heads = Heads(clock)
+
+        def token() -> int:
+            return self.rng.getrandbits(62)
+
+        if not self.on_upstash:
+            return Commons(TableQueue(unit, token=token), SimGate(), heads)
+        redis = SimRedis(self.scheduler, shelf().redis, lost_odds)
+        holder = f"{process.name}.{token()}"
+        gate = ShareGate(clock, UpstashShares(redis), holder, dict.fromkeys(SOURCES, RATE), {})
+        return Commons(UpstashQueue(redis, clock, gate, heads, token=token), gate, heads)
 
     def _start_runner(self, name: str) -> None:
         process = Process(name)
@@ -266,7 +297,7 @@ class Schedule:
                     SimClock(self.scheduler), self.rng.uniform(1.0, self.plan.box_s)
                 )
                 # An invocation may fail as a whole when the database is lost: the next one goes on.
-                with suppress(StorageError):
+                with suppress(StorageError, RedisError):
                     if self.rng.random() < 0.5:
                         sync.step(self.stream_ids, box)
                     else:

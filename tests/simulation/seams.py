@@ -9,10 +9,11 @@ from typing import Any, NoReturn, TypeVar, cast
 from sqlalchemy import Connection
 
 from shared.clock import Deadline
-from shared.errors import DeadlineExceededError, StorageError
+from shared.errors import DeadlineExceededError, RedisUnreachableError, StorageError
 from shared.http import Http, HttpResponse
 from shared.queue.base import Claim, Outcome, Push, Queue
 from shared.seams import Handle
+from tests.simulation.lua_redis import LuaRedis
 from tests.simulation.raw import RawConnection
 from tests.simulation.scheduler import Process, Scheduler, Task
 
@@ -123,6 +124,37 @@ class LossyQueue:
     def _left_of(self, pushes: Sequence[Push]) -> list[Push]:
         left = [push for push in pushes if self._rng.random() >= self._lost_odds]
         return left * 2 if self._rng.random() < self._lost_odds else left
+
+
+class SimRedis:
+    """Redis over HTTP: calls and answers are lost, the client repeats them, all may be emptied."""
+
+    def __init__(self, scheduler: Scheduler, redis: LuaRedis, lost_odds: float) -> None:
+        self._scheduler = scheduler
+        self._redis = redis
+        self._lost_odds = lost_odds
+
+    def script(self, name: str, ask: Mapping[str, Any]) -> Any:
+        self._scheduler.step(f"before redis {name}")
+        if self._happens():
+            self._break(f"redis {name} did not arrive")
+        answer = self._redis.script(name, ask)
+        if self._happens():
+            answer = self._redis.script(name, ask)
+        if self._happens():
+            self._redis.clear()
+            self._scheduler.note("redis is emptied")
+        self._scheduler.step(f"after redis {name}")
+        if self._happens():
+            self._break(f"the answer to redis {name} is lost")
+        return answer
+
+    def _happens(self) -> bool:
+        return self._scheduler.rng.random() < self._lost_odds
+
+    def _break(self, what: str) -> NoReturn:
+        self._scheduler.note(what)
+        raise RedisUnreachableError(what)
 
 
 class SimHttp:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from schema.engine import make_engine
 from schema.tables import METADATA
+from tests.simulation.lua_redis import LuaRedis
 from tests.simulation.seams import START
 
 
@@ -23,6 +24,7 @@ class Shelf:
             found = connection.connection.driver_connection
         assert isinstance(found, sqlite3.Connection)
         self.driver = found
+        self.redis = LuaRedis(lambda: self.now().timestamp())
         self._tables = [table.name for table in reversed(METADATA.sorted_tables)]
 
     def clear(self, now: Callable[[], datetime]) -> None:
@@ -30,6 +32,7 @@ class Shelf:
         self.now = now
         for table in self._tables:
             self.driver.execute(f"DELETE FROM {table}")
+        self.redis.clear()
 
 
 @cache

@@ -7,7 +7,7 @@ import pytest
 from schema import migrate
 from schema.engine import make_engine
 from shared.errors import StorageError
-from shared.queue.factory import make_queue
+from shared.queue.factory import make_commons
 from shared.queue.memory import MemoryQueue
 from shared.queue.table import TableQueue
 from shared.settings import Settings
@@ -22,15 +22,15 @@ def test_factory_makes_the_table_queue_unless_told_otherwise(tmp_path: Path) -> 
     migrate.upgrade(engine)
     settings = Settings()
 
-    assert isinstance(make_queue(settings, engine, clock), TableQueue)
-    assert isinstance(make_queue(settings, engine, clock, "memory"), MemoryQueue)
+    assert isinstance(make_commons(settings, engine, clock).queue, TableQueue)
+    assert isinstance(make_commons(settings, engine, clock, "memory").queue, MemoryQueue)
     engine.dispose()
 
 
 def test_database_that_went_away_is_a_storage_error(tmp_path: Path) -> None:
     clock = FakeClock()
     engine = make_engine(f"sqlite:///{tmp_path / 'empty.db'}", now=clock.now)
-    queue = make_queue(Settings(), engine, clock)
+    queue = make_commons(Settings(), engine, clock).queue
 
     with pytest.raises(StorageError, match="queue claim"):
         queue.claim(LEASE_S)

@@ -148,7 +148,7 @@ def test_what_gave_up_or_rests_cannot_be_leased(row: Row, assignment: str) -> No
 
     assert row.lease() is None
     with autocommit(row.database.engine) as connection:
-        assert stream.due_ids(connection, most=10) == []
+        assert stream.due(connection, most=10) == []
         assert stream.waiting(connection, [row.id]) == []
 
 
@@ -176,8 +176,8 @@ def test_due_streams_are_listed_longest_due_first_and_free_ones_only(row: Row) -
     assert third_lease is not None
 
     with autocommit(row.database.engine) as connection:
-        assert stream.due_ids(connection, most=10) == [second.id, row.id]
-        assert stream.due_ids(connection, most=1) == [second.id]
+        assert [due.stream_id for due in stream.due(connection, most=10)] == [second.id, row.id]
+        assert [due.stream_id for due in stream.due(connection, most=1)] == [second.id]
         waits = stream.waiting(connection, [row.id, second.id, third.id])
         assert stream.waiting(connection, []) == []
     assert [(wait.stream_id, wait.lease_left_s > 0) for wait in waits] == [

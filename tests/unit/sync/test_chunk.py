@@ -13,6 +13,7 @@ from shared.emulator.server import serving
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World
 from shared.errors import SourceTimeoutError, SourceUnsupportedError, StorageError
+from shared.heads import KEPT_S
 from shared.http_client import HttpxClient
 from shared.settings import Settings, SourceOptions
 from shared.sources import registry
@@ -318,6 +319,7 @@ def test_a_box_that_ends_in_mid_history_is_no_failure_of_the_provider(bench: Ben
 def test_a_provider_behind_what_was_settled_is_waited_for(bench: Bench) -> None:
     bench.step()
     bench.source.newest = 60
+    bench.database.advance(KEPT_S + 1)
     bench.rig.ask()
     bench.source.tells_hashes = False
 

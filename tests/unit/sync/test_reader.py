@@ -13,8 +13,9 @@ from shared.errors import (
     SourceUnavailableError,
 )
 from shared.gate import Pacer
+from shared.heads import KEPT_S, Heads
 from shared.sources.base import Answer, FeedRef, Limits, RangeQuery
-from shared.sync.reader import HEAD_KEPT_S, Reader
+from shared.sync.reader import Reader
 from tests.fakes import FakeClock
 
 FEED = FeedRef(1, "0x" + "a" * 40, StreamKind.NATIVE)
@@ -67,7 +68,7 @@ def provider(clock: FakeClock) -> Provider:
 
 @pytest.fixture
 def reader(provider: Provider, clock: FakeClock) -> Reader:
-    return Reader(lambda _: provider, Pacer(clock, {"etherscan": 1.0}), clock)
+    return Reader(lambda _: provider, Pacer(clock, {"etherscan": 1.0}), Heads(clock), clock)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_head_is_asked_once_for_all_streams_and_again_when_it_is_old(
     assert provider.asked == ["head 1", "head 10"]
 
     provider.number = 101
-    clock.advance(HEAD_KEPT_S)
+    clock.advance(KEPT_S)
 
     assert reader.head("etherscan", 1, within(30)) == 101
 
@@ -94,7 +95,7 @@ def test_head_is_asked_once_for_all_streams_and_again_when_it_is_old(
 def test_age_of_a_head_counts_from_the_question_not_from_the_answer(
     reader: Reader, provider: Provider, within: Within
 ) -> None:
-    provider.takes_s = HEAD_KEPT_S
+    provider.takes_s = KEPT_S
     reader.head("etherscan", 1, within(30))
     reader.head("etherscan", 1, within(30))
 
@@ -116,7 +117,7 @@ def test_old_hashes_are_dropped(
     reader: Reader, provider: Provider, clock: FakeClock, within: Within
 ) -> None:
     reader.block_hash("etherscan", 1, 5, within(30))
-    clock.advance(HEAD_KEPT_S)
+    clock.advance(KEPT_S)
     reader.block_hash("etherscan", 1, 6, within(30))
 
     assert list(reader._hashes) == [("etherscan", 1, 6)]

@@ -16,6 +16,7 @@ from schema.sql import Statement
 from shared import holder
 from shared.clock import Deadline, SystemClock
 from shared.emulator.world import World, WorldConfig
+from shared.heads import Heads
 from shared.queue.base import QueueStats, WakeUp
 from shared.seams import Pacer, Seams, SqlUnit, Threads
 from shared.sync.run import RunReport, SyncEngine
@@ -365,7 +366,7 @@ def test_two_engines_at_once_never_work_one_stream_together(database: Database) 
 
     def work(rig: Rig, name: str) -> None:
         unit = Watching(SqlUnit(database.engine), at_work, doubled)
-        seams = Seams(clock, unit, rig.seams.queue, Pacer(clock, {}), rig.rng, pool)
+        seams = Seams(clock, unit, rig.seams.queue, Pacer(clock, {}), Heads(clock), rig.rng, pool)
         sync = SyncEngine(seams, rig.source, rig.settings, holder=name)
         try:
             for _ in range(MANY):

@@ -113,7 +113,7 @@ def test_a_queue_that_is_down_does_not_lose_a_sync(database: Database) -> None:
         address_id=watched.wallet.address_id,
         chain_ids=[1],
     )
-    wake(queue, watched.stream_ids)  # type: ignore[arg-type]
+    wake(database.engine, queue, watched.stream_ids)  # type: ignore[arg-type]
 
     with database.engine.begin() as connection:
         states = connection.scalars(STREAM.select().with_only_columns(STREAM.c.state)).all()

@@ -1,0 +1,197 @@
+"""Shares of a provider's rate: what runs of many processes may call without meeting each other.
+
+A provider's time is a row of slots, ``rate`` a second, one call each. Slot ``k`` belongs to stripe
+``k mod STRIPES``, a stripe to one holder at a time, and a share to this process until its lease
+ends. So the sum of all calls never passes the rate, whoever dies, and a lone holder has nearly all.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from shared.clock import Clock, Deadline
+from shared.errors import RedisError, SourceRateLimitedError
+from shared.gate import LONGEST_PAUSE_S, Pacer
+
+STRIPES = 60
+SHARE_S = 30.0
+ASK_AGAIN_S = 5.0  # nothing was free; the next holder to renew makes room
+# A network is not exact to the millisecond: slots lie a little further apart than they must.
+MARGIN = 0.97
+DAY_S = 86_400
+
+log = logging.getLogger(__name__)
+
+
+class Grant(NamedTuple):
+    """A share as told: moments are seconds of the server's clock, ``stripes`` 0s and 1s."""
+
+    now_s: float
+    ends_s: float
+    stripes: str
+    held_until_s: float
+    used_today: int
+
+
+class ShareLedger(Protocol):
+    """Who holds what, known to all processes."""
+
+    def renew(self, source: str, holder: str, used: int) -> Grant:
+        """Give ``holder`` an equal part for ``SHARE_S``; it made ``used`` calls since it last told.
+
+        Raises:
+            RedisError: Nobody knows; a share that was held must not be used any more.
+        """
+        ...
+
+    def hold(self, source: str, seconds: float) -> None:
+        """Nobody may call ``source`` for ``seconds``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What this process holds of one provider; ``offset_s`` is server time less our monotonic."""
+
+    grant: Grant
+    offset_s: float
+    asked_at: float
+    asked_on: datetime
+
+    def next_slot(self, now: float, rate: float, after: int) -> tuple[int, float] | None:
+        """The first slot of ours behind ``after`` and its moment here; None when our lease ends."""
+        from_s = max(now + self.offset_s, self.grant.held_until_s)
+        first = max(int(from_s * rate) + 1, after + 1)
+        for slot in range(first, first + STRIPES):
+            if self.grant.stripes[slot % STRIPES] == "1":
+                at_s = slot / rate
+                return (slot, at_s - self.offset_s) if at_s < self.grant.ends_s else None
+        return None
+
+
+class ShareGate:
+    """A gate for many processes: each calls in the slots of its share."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        ledger: ShareLedger,
+        holder: str,
+        calls_per_s: Mapping[str, float],
+        calls_a_day: Mapping[str, int],
+    ) -> None:
+        self.holder = holder
+        self._clock = clock
+        self._ledger = ledger
+        self._rates = {key: rate * MARGIN for key, rate in calls_per_s.items()}
+        self._quotas = calls_a_day
+        # While the ledger is out of reach: our own pace, and the provider's own refusals.
+        self._alone = Pacer(clock, calls_per_s)
+        self._shares: dict[str, _Share] = {}
+        self._last_slots: dict[str, int] = {}
+        self._made: Counter[str] = Counter()
+        self._lock = threading.Lock()  # never held while we wait for anybody
+
+    def acquire(self, source: str, deadline: Deadline) -> None:
+        """See ``RateGate.acquire``."""
+        if source not in self._rates:
+            return
+        with self._lock:
+            wait_s = self._booked(source, deadline)
+        if wait_s is None:
+            try:
+                self._renew(source)
+            except RedisError as exc:
+                log.warning("rate not shared", extra={"source": source, "code": exc.code})
+                self._alone.acquire(source, deadline)
+                return
+            with self._lock:
+                wait_s = self._booked(source, deadline)
+        if wait_s is None:
+            reason = "its rate is shared out among other runs"
+            raise SourceRateLimitedError(source, reason, retry_after_s=ASK_AGAIN_S)
+        if wait_s > 0:
+            self._clock.sleep(wait_s, deadline)
+
+    def hold(self, source: str, seconds: float) -> None:
+        """See ``RateGate.hold``."""
+        self._alone.hold(source, seconds)
+        with self._lock:
+            share = self._shares.get(source)
+            if share is not None:
+                until_s = self._clock.monotonic() + share.offset_s + seconds
+                grant = share.grant._replace(held_until_s=until_s)
+                self._shares[source] = replace(share, grant=grant)
+        try:
+            self._ledger.hold(source, seconds)
+        except RedisError as exc:
+            log.warning("hold not shared", extra={"source": source, "code": exc.code})
+
+    def granted(self, source: str, grant: Grant, asked_at: float) -> None:
+        """A share that came with another answer; ``asked_at`` is our monotonic time before it."""
+        # The server read its clock between our question and now: the middle is the best guess.
+        middle = (asked_at + self._clock.monotonic()) / 2
+        share = _Share(grant, grant.now_s - middle, asked_at, self._clock.now())
+        with self._lock:
+            self._shares[source] = share
+
+    def sources(self) -> list[str]:
+        """The sources of which this process holds a share."""
+        with self._lock:
+            return sorted(self._shares)
+
+    def forget(self) -> None:
+        """Use no share any more: they were given back."""
+        with self._lock:
+            self._shares.clear()
+
+    def told_calls(self) -> dict[str, int]:
+        """Calls made since this was last asked, by source."""
+        with self._lock:
+            made, self._made = dict(self._made), Counter()
+            return made
+
+    def _booked(self, source: str, deadline: Deadline) -> float | None:
+        """Take the next slot; how long to wait for it. None: our share must be asked for again."""
+        share, now = self._shares.get(source), self._clock.monotonic()
+        if share is None or (self._clock.now() - share.asked_on).total_seconds() > SHARE_S:
+            # By the wall clock too: the monotonic one stands still while a platform freezes us.
+            self._shares.pop(source, None)
+            return None
+        held_s = share.grant.held_until_s - share.offset_s - now
+        if held_s > min(deadline.remaining_s(), LONGEST_PAUSE_S):
+            raise SourceRateLimitedError(source, "it asked to wait", retry_after_s=held_s)
+        slot = share.next_slot(now, self._rates[source], self._last_slots.get(source, -1))
+        if slot is None:
+            if now - share.asked_at < ASK_AGAIN_S and "1" not in share.grant.stripes:
+                reason = "its rate is shared out among other runs"
+                raise SourceRateLimitedError(source, reason, retry_after_s=ASK_AGAIN_S)
+            # Given up before we ask again: the answer may be lost, and the slots be another's.
+            del self._shares[source]
+            return None
+        self._check_quota(source, share, now)
+        number, at = slot
+        wait_s = max(0.0, at - now)
+        if wait_s > min(deadline.remaining_s(), LONGEST_PAUSE_S):
+            raise SourceRateLimitedError(source, "waiting for our turn", retry_after_s=wait_s)
+        self._last_slots[source] = number
+        self._made[source] += 1
+        return wait_s
+
+    def _renew(self, source: str) -> None:
+        """Ask for our part again."""
+        with self._lock:
+            used = self._made.pop(source, 0)
+        asked_at = self._clock.monotonic()
+        self.granted(source, self._ledger.renew(source, self.holder, used), asked_at)
+
+    def _check_quota(self, source: str, share: _Share, now: float) -> None:
+        quota = self._quotas.get(source)
+        if quota is not None and share.grant.used_today + self._made[source] >= quota:
+            left_s = DAY_S - (now + share.offset_s) % DAY_S
+            reason = f"its {quota} calls of this day (UTC) are used up"
+            raise SourceRateLimitedError(source, reason, retry_after_s=left_s)

@@ -1,0 +1,4 @@
+for _, one in ipairs(ask.pushes) do
+  push(one)
+end
+return cjson.encode({pushed = #ask.pushes})

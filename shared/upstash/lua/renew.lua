@@ -1,0 +1,2 @@
+count_calls(ask.used)
+return cjson.encode(share(ask.source, ask.holder, ask.share_us))
