@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
+from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
 
 from shared.errors import UnauthorizedError
@@ -19,6 +20,11 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 # Somebody stands between us and the caller: its address is not the caller's.
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host")
 _documented = HTTPBearer(auto_error=False, description="API_TOKEN; none is needed on loopback.")
+_documented_cron = HTTPBearer(
+    auto_error=False,
+    scheme_name="Cron",
+    description="CRON_SECRET; none is needed on loopback.",
+)
 
 
 async def require_user(
@@ -31,19 +37,21 @@ async def require_user(
         UnauthorizedError: The token is missing or wrong, or none is set and the caller is not on
             this machine.
     """
-    secret = _runtime(request).settings.api_token
-    token = secret.get_secret_value() if secret is not None else ""
-    if token:
-        sent = request.headers.get("authorization", "").encode("latin-1")
-        kind, _, value = sent.partition(b" ")
-        if kind.lower() == b"bearer" and hmac.compare_digest(value.strip(), token.encode()):
-            return OWNER
-        detail = "this call needs the bearer token of its owner"
-        raise UnauthorizedError(detail, fix="Send Authorization: Bearer with the API_TOKEN.")
-    if _is_local(request):
-        return OWNER
-    detail = "without an API_TOKEN only callers on this machine are served"
-    raise UnauthorizedError(detail, fix="Set API_TOKEN on the server and send it as Bearer.")
+    _check_bearer(request, _runtime(request).settings.api_token, "API_TOKEN")
+    return OWNER
+
+
+async def require_cron(
+    request: Request,
+    _scheme: Annotated[object, Depends(_documented_cron)],
+) -> None:
+    """Nothing but a cron call of the operator's own.
+
+    Raises:
+        UnauthorizedError: The secret is missing or wrong, or none is set and the caller is not on
+            this machine.
+    """
+    _check_bearer(request, _runtime(request).settings.cron_secret, "CRON_SECRET")
 
 
 async def ready_runtime(request: Request) -> Runtime:
@@ -70,6 +78,22 @@ async def raw_runtime(request: Request) -> Runtime:
 def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
+
+
+def _check_bearer(request: Request, secret: SecretStr | None, variable: str) -> None:
+    """Refuse who does not bear the secret; where none is set, who is not on this machine."""
+    token = secret.get_secret_value() if secret is not None else ""
+    if token:
+        sent = request.headers.get("authorization", "").encode("latin-1")
+        kind, _, value = sent.partition(b" ")
+        if kind.lower() == b"bearer" and hmac.compare_digest(value.strip(), token.encode()):
+            return
+        detail = f"this call needs the {variable} as bearer token"
+        raise UnauthorizedError(detail, fix=f"Send Authorization: Bearer with the {variable}.")
+    if _is_local(request):
+        return
+    detail = f"without {variable} set only callers on this machine are served"
+    raise UnauthorizedError(detail, fix=f"Set {variable} on the server and send it as Bearer.")
 
 
 def _is_local(request: Request) -> bool:

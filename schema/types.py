@@ -56,6 +56,15 @@ class AssetStandard(StrEnum):
     ERC1155 = "erc1155"
 
 
+class PriceState(StrEnum):
+    """What is known of an asset's price; ``new`` is asked for but not yet answered."""
+
+    NEW = "new"
+    PRICED = "priced"
+    UNKNOWN = "unknown"
+    SPAM = "spam"
+
+
 class RawAmount(TypeDecorator[int]):
     """An exact integer in the smallest unit: NUMERIC on Postgres, text on SQLite.
 
@@ -94,6 +103,30 @@ class RawAmount(TypeDecorator[int]):
     def process_result_value(self, value: str | Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002
         """Back to a Python int."""
         return None if value is None else int(value)
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """An exact decimal fraction: NUMERIC on Postgres, text on SQLite."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """NUMERIC where the database has exact numbers, text where it has not."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Decimal | str | None:
+        """Refuse what is no exact number: a float has lost its digits already."""
+        if value is None:
+            return None
+        if not isinstance(value, Decimal) or not value.is_finite():
+            message = f"an exact decimal must be a finite Decimal: {value!r}"
+            raise ValueError(message)
+        return str(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: str | Decimal | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        """Back to a Decimal with the digits that were stored."""
+        return None if value is None else Decimal(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigError
@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(
         default=None, description="Bearer token of the owner; unset: loopback only."
     )
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Bearer token of the cron calls; unset: loopback only."
+    )
     lease_s: float = Field(
         default=30.0, gt=0.5, description="How long a dead run can hold a stream."
     )
@@ -54,6 +57,33 @@ class Settings(BaseSettings):
     run_keep_days: float = Field(
         default=14.0, ge=0, description="Rows of the run table are kept this long."
     )
+    price_refresh_s: float = Field(
+        default=900.0, gt=0, description="A price is asked for again after this."
+    )
+    price_stale_s: float = Field(
+        default=3600.0, gt=0, description="An older price is called stale, whoever told it."
+    )
+    upstash_redis_rest_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("upstash_redis_rest_url", "kv_rest_api_url"),
+        description="Set: the queue is on Upstash. Vercel's integration names it KV_REST_API_URL.",
+    )
+    upstash_redis_rest_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("upstash_redis_rest_token", "kv_rest_api_token"),
+    )
+    run_trigger: Literal["none", "self", "postgres", "qstash", "sqs"] | None = Field(
+        default=None, description="Who starts the next run; unset: self on Vercel, else none."
+    )
+    max_runs: int = Field(default=3, ge=1, le=50, description="Runs at once of a deployment.")
+    public_url: str | None = Field(default=None, description="Where this deployment is reached.")
+    vercel_project_production_url: str | None = None
+    vercel_automation_bypass_secret: SecretStr | None = None
+    qstash_url: str = "https://qstash.upstash.io"
+    qstash_token: SecretStr | None = None
+    qstash_current_signing_key: SecretStr | None = None
+    qstash_next_signing_key: SecretStr | None = None
+    sqs_queue_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     source: dict[str, SourceOptions] = Field(default_factory=dict)
 

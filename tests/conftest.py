@@ -23,6 +23,8 @@ TIMES = (
     ("stream", "due_at"),
     ("sync_job", "ready_at"),
     ("sync_job", "again_at"),
+    ("price", "asked_at"),
+    ("price", "next_ask_at"),
 )
 
 

@@ -20,6 +20,7 @@ from shared.portfolio.history import (
     HistoryPage,
     history_page,
 )
+from shared.portfolio.valuation import valued
 from shared.sync.progress import overall, progress
 
 router = APIRouter(tags=["portfolio"])
@@ -46,7 +47,20 @@ USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 BALANCES = BalanceList(
     "up_to_date",
     [
-        BalanceLine(1, None, "ETH", "Ether", 18, None, "1520000000000000000", []),
+        BalanceLine(
+            chain_id=1,
+            contract=None,
+            symbol="ETH",
+            name="Ether",
+            decimals=18,
+            token_id=None,
+            amount_raw="1520000000000000000",
+            gaps=[],
+            price="2335.266275905969",
+            value="3549.60473937707288",
+            price_at=datetime(2026, 4, 15, 12, 17, 8, tzinfo=UTC),
+            stale=False,
+        ),
         BalanceLine(1, USDC, "USDC", "USD Coin", 6, None, "25000000", []),
     ],
 )
@@ -124,7 +138,14 @@ def get_balances(
     found = balances(
         runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids, with_zeros=zeros
     )
-    return json_answer(BalanceList(overall(streams), found))
+    priced = valued(
+        runtime.engine,
+        found,
+        address_id=wallet.address_id,
+        chain_ids=chain_ids,
+        freshness=runtime.freshness,
+    )
+    return json_answer(BalanceList(overall(streams), priced))
 
 
 @router.get(

@@ -13,7 +13,9 @@ from shared.errors import ConfigError, InvalidInputError, TallybookError
 from shared.log import set_up_logging
 from shared.settings import Settings
 
-COMMANDS = ("init", "sync", "balances", "history", "verify", "source", "serve", "emulate", "demo")
+COMMANDS = (
+    "init", "sync", "balances", "history", "prices", "verify", "source", "serve", "emulate", "demo"
+)  # fmt: skip
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 
 

@@ -8,6 +8,7 @@ import msgspec
 from functions.cli.session import add_subject, known_address, opened, warn_if_incomplete
 from functions.cli.tables import print_balances
 from shared.portfolio.balances import balances
+from shared.portfolio.valuation import valued
 
 NAME = "balances"
 HELP = "show what a synced address holds on one chain"
@@ -24,7 +25,13 @@ def run(args: argparse.Namespace) -> int:
     with opened() as runtime:
         address_id = known_address(runtime, args)
         warn_if_incomplete(runtime, address_id, args.chain)
-        lines = balances(runtime.engine, address_id=address_id, chain_ids=[args.chain])
+        lines = valued(
+            runtime.engine,
+            balances(runtime.engine, address_id=address_id, chain_ids=[args.chain]),
+            address_id=address_id,
+            chain_ids=[args.chain],
+            freshness=runtime.freshness,
+        )
     if args.json:
         sys.stdout.write(msgspec.json.encode(lines).decode() + "\n")
     else:

@@ -9,10 +9,14 @@ from platformdirs import user_data_path
 from rich.console import Console
 from rich.table import Table
 
+from functions.cli.prices import print_refresh
 from functions.cli.session import opened
 from functions.cli.sync import Outcome, start, sync
 from functions.cli.tables import new_console, print_balances, short
 from functions.cli.verify import print_report
+from schema.engine import reading
+from schema.queries import address
+from shared.clock import Deadline
 from shared.emulator import oracle
 from shared.emulator.emulator import Emulator
 from shared.emulator.facts.store import FactsStore, load_facts
@@ -21,6 +25,7 @@ from shared.emulator.store import RowStore, WorldStore
 from shared.emulator.world import World, WorldConfig
 from shared.ops.verify import verify
 from shared.portfolio.balances import BalanceLine
+from shared.portfolio.valuation import valued
 from shared.runtime import Runtime
 from shared.settings import Settings, SourceOptions
 from shared.sources.catalog import chain_info
@@ -74,8 +79,9 @@ def _demonstrate(
     with serving(Emulator(store)) as base_url, opened(settings=_settings(url, base_url)) as runtime:
         outcomes = [_synced(runtime, account, chain_id) for account, chain_id in wallets]
         console.print(_summary(outcomes))
+        print_refresh(runtime.prices.refresh(Deadline.after(runtime.clock, BOX_S)))
         if world is None:
-            lines = [line for outcome, _ in outcomes for line in outcome.balances]
+            lines = [line for outcome, _ in outcomes for line in _valued(runtime, outcome)]
             print_balances(lines, with_chain=True)
             print("Negative sums are not hidden: those recordings lack internal transactions.")
         report = verify(runtime.engine)
@@ -93,6 +99,19 @@ def _synced(runtime: Runtime, account: str, chain_id: int) -> tuple[Outcome, flo
     outcome = Outcome(account, chain_id)
     sync(runtime, address_id, outcome, budget_s=BOX_S, patience_s=PATIENCE_S)
     return outcome, runtime.clock.monotonic() - began
+
+
+def _valued(runtime: Runtime, outcome: Outcome) -> list[BalanceLine]:
+    """The balances of a wallet with their prices."""
+    with reading(runtime.engine) as connection:
+        address_id = address.address_id_of(connection, outcome.account)
+    return valued(
+        runtime.engine,
+        outcome.balances,
+        address_id=address_id or 0,
+        chain_ids=[outcome.chain_id],
+        freshness=runtime.freshness,
+    )
 
 
 def _summary(outcomes: list[tuple[Outcome, float]]) -> Table:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,11 +11,13 @@ from rich.table import Table
 from shared.money import scaled
 from shared.portfolio.balances import BalanceLine
 from shared.portfolio.history import HistoryLine
+from shared.prices.lookup import PriceLine
 from shared.sources.catalog import chain_info
 from shared.sync.progress import StreamProgress
 
 LONGEST_SYMBOL = 16
 PIPE_COLUMNS = 120
+CENT = Decimal("0.01")
 
 
 def print_streams(streams: Sequence[StreamProgress]) -> None:
@@ -34,10 +37,17 @@ def print_streams(streams: Sequence[StreamProgress]) -> None:
 
 
 def print_balances(lines: Sequence[BalanceLine], *, with_chain: bool = False) -> None:
-    """One line an asset: the exact amount in whole coins, and what the feeds cannot know of it."""
+    """One line an asset: the exact amount in whole coins, and what the feeds cannot know of it.
+
+    Price and value have columns when there are any; the API tells them with every digit.
+    """
     table = Table(title="Balances")
     table.add_column("asset", no_wrap=True)
     table.add_column("amount", overflow="fold")  # junk tokens have 78 digits
+    has_prices = any(line.price is not None for line in lines)
+    if has_prices:
+        table.add_column("price (USD)", justify="right", no_wrap=True)
+        table.add_column("value (USD)", justify="right", no_wrap=True)
     table.add_column("contract", no_wrap=True)
     table.add_column("not known")
     for line in lines:
@@ -45,8 +55,48 @@ def print_balances(lines: Sequence[BalanceLine], *, with_chain: bool = False) ->
         chain = f" on {chain_info(line.chain_id).name}" if with_chain else ""
         token = f" #{shown(line.token_id)}" if line.token_id is not None else ""
         amount = scaled(int(line.amount_raw), line.decimals)
-        table.add_row(shown(line.symbol) + chain, amount, place + token, ", ".join(line.gaps))
+        worth = _worth(line.price, line.value, line.stale) if has_prices else ()
+        gaps = ", ".join(line.gaps)
+        table.add_row(shown(line.symbol) + chain, amount, *worth, place + token, gaps)
     new_console().print(table)
+
+
+def print_prices(lines: Sequence[PriceLine]) -> None:
+    """One line an asset: its price, whose it is and how old, and why not to rely on it."""
+    table = Table("asset", "price (USD)", "source", "age", "confidence", "note", title="Prices")
+    for line in lines:
+        place = f" {short(line.contract)}" if line.contract else ""
+        asset = f"{shown(line.symbol)} on {chain_info(line.chain_id).name}{place}"
+        if line.price_usd is None:
+            table.add_row(asset, "", "", "", "", line.state)
+            continue
+        notes = ["stale"] * bool(line.stale) + [line.flag or ""]
+        note = ", ".join(filter(None, notes))
+        row = (_figures(line.price_usd), line.source, _age(line.age_s or 0), line.confidence, note)
+        table.add_row(asset, *row)
+    new_console().print(table)
+
+
+def _worth(price: str | None, value: str | None, stale: bool | None) -> tuple[str, str]:
+    """Price and value for a person; empty where there is none, which is not zero."""
+    told = "" if price is None else _figures(price) + (" (stale)" if stale else "")
+    if value is None:
+        return told, ""
+    dust = 0 < abs(Decimal(value)) < CENT
+    return told, "<0.01" if dust else f"{Decimal(value):,.2f}"
+
+
+def _figures(price: str) -> str:
+    """A price with eight figures."""
+    return f"{Decimal(price):,.8g}"
+
+
+def _age(seconds: int) -> str:
+    """An age in its largest unit."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def print_history(lines: Sequence[HistoryLine]) -> None:

@@ -5,7 +5,9 @@ from schema.tables.asset import Asset
 from schema.tables.balance import Balance
 from schema.tables.base import METADATA, SCHEMA, Table
 from schema.tables.movement import Movement
+from schema.tables.price import Price
 from schema.tables.run import Run
+from schema.tables.seen_call import SeenCall
 from schema.tables.stream import Stream
 from schema.tables.sync_job import SyncJob
 from schema.tables.wallet import Wallet
@@ -17,7 +19,9 @@ __all__ = [
     "Asset",
     "Balance",
     "Movement",
+    "Price",
     "Run",
+    "SeenCall",
     "Stream",
     "SyncJob",
     "Table",

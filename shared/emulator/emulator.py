@@ -2,9 +2,11 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from shared.clock import SystemClock
 from shared.emulator.dialect import Dialect, addressed
 from shared.emulator.faults import Fault, FaultPlan, fault
 from shared.emulator.provider import (
@@ -15,6 +17,7 @@ from shared.emulator.provider import (
     View,
     encoded,
 )
+from shared.emulator.quotes import QuoteDesk
 from shared.emulator.store import Feed, RowStore, WorldStore
 from shared.emulator.wire import ETHERSCAN, WireRow
 from shared.emulator.world import World
@@ -48,8 +51,10 @@ class Emulator:
         *,
         options: ProviderOptions | None = None,
         plan: FaultPlan | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self.provider = EtherscanLike(store, options or ProviderOptions())
+        self.quotes = QuoteDesk(store, now or SystemClock().now)
         self.plan = plan or FaultPlan()
         self.calls = 0
         self._world: World | None = store.world if isinstance(store, WorldStore) else None
@@ -64,6 +69,9 @@ class Emulator:
             drawn = self.plan.draw(self.calls)
             if drawn is not None:
                 self._met[drawn.name] = self._met.get(drawn.name, 0) + 1
+            quoted = self.quotes.answer(path, params)
+            if quoted is not None:
+                return quoted if drawn is None else _broken(drawn, quoted) or quoted
             target = addressed(path, {key.lower(): value for key, value in params.items()})
             if drawn is None or target is None:
                 return self.provider.answer(path, params, now_s, self._view())
@@ -109,7 +117,7 @@ class Emulator:
         chains = sorted(set(store.chains(ETHERSCAN)))
         return {
             "calls": self.calls,
-            "actions": dict(self.provider.calls),
+            "actions": dict(self.provider.calls + self.quotes.calls),
             "faults": dict(self._met),
             "heads": {str(chain_id): store.head(chain_id) for chain_id in chains},
         }
@@ -172,6 +180,11 @@ def _hash_of(row: WireRow) -> str:
 
 def _spoiled(drawn: Fault, reply: Reply, dialect: Dialect, provider: EtherscanLike) -> Reply:
     """What is left of a good reply once the fault has met it."""
+    return _broken(drawn, reply) or _retold(*drawn, reply, dialect, provider)
+
+
+def _broken(drawn: Fault, reply: Reply) -> Reply | None:
+    """What happens to any answer on its way; None for a fault that tells another story."""
     name, amount = drawn
     cut = int(len(reply.body) * amount)
     if name in {"http_429", "http_500", "http_502", "html_200"}:
@@ -182,7 +195,7 @@ def _spoiled(drawn: Fault, reply: Reply, dialect: Dialect, provider: EtherscanLi
         return reply._replace(body=reply.body[:cut])
     if name == "dropped":
         return reply._replace(body=reply.body[:cut], dropped=True)
-    return _retold(name, amount, reply, dialect, provider)
+    return None
 
 
 def _failed(name: str, amount: float) -> Reply:

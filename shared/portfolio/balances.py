@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -19,7 +20,8 @@ from shared.sources.registry import chain_info
 class BalanceLine(msgspec.Struct, frozen=True):
     """One asset of one chain; ``contract`` is null for the native coin, amounts are decimal texts.
 
-    ``gaps`` names what the feeds cannot know of it; empty when the sum is the whole truth.
+    ``gaps`` names what the feeds cannot know of it; empty when the sum is the whole truth. Price
+    (of one whole coin), value and their kin are in US dollars, and null where there is no price.
     """
 
     chain_id: int
@@ -30,6 +32,10 @@ class BalanceLine(msgspec.Struct, frozen=True):
     token_id: str | None
     amount_raw: str
     gaps: list[str]
+    price: str | None = None
+    value: str | None = None
+    price_at: datetime | None = None
+    stale: bool | None = None
 
 
 def balances(

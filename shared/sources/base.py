@@ -1,10 +1,13 @@
-"""What a chain data provider is to the engine: rows of one feed of one address, in block order.
+"""What a provider is to the engine: of chain data, rows of one feed in block order; or of prices.
 
 Amounts are signed integers in the smallest unit, seen from the address: negative when sent.
 Nothing here has a place in its block or a database id yet; ``shared.sync.position`` and
 ``shared.sync.pages`` see to that.
 """
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from schema.types import AssetStandard, MovementKind, StreamKind
@@ -126,5 +129,48 @@ class Source(Protocol):
         Guarantees: every row lies in ``lo..hi``, concerns the address, and rows are in block order
         (ascending, or descending when asked). At most ``query.rows`` rows. An empty answer is the
         provider's own word for it.
+        """
+        ...
+
+
+class PricedAsset(NamedTuple):
+    """A coin or token that may have a price: no contract is the native coin of the chain."""
+
+    chain_id: int
+    contract: bytes | None
+
+
+class Quote(NamedTuple):
+    """A price of one whole coin as a provider told it; ``at`` is the provider's own time.
+
+    ``confidence`` is from 0 to 1: the provider's word, or ours where it says none.
+    """
+
+    price_usd: Decimal
+    at: datetime
+    confidence: Decimal
+
+
+class QuoteSource(Protocol):
+    """One provider of prices. A call of ``quotes`` makes one HTTP request.
+
+    It raises the ``SourceError`` family only; an error is never returned as "no price known".
+    """
+
+    key: str
+    # Asked also for what another one has priced: it costs nothing and proves the other.
+    second_opinion: bool
+
+    def batches(self, assets: Sequence[PricedAsset]) -> list[list[PricedAsset]]:
+        """Those that it can price at all, cut as its requests want them."""
+        ...
+
+    def quotes(
+        self, batch: Sequence[PricedAsset], deadline: Deadline
+    ) -> Mapping[PricedAsset, Quote]:
+        """The prices of one batch.
+
+        Guarantees: every price is finite, above zero and not absurd. What the provider does not
+        know, or tells nonsense about, is absent: never zero.
         """
         ...

@@ -7,7 +7,7 @@ from schema.types import StreamKind
 from shared.errors import ConfigError
 from shared.http import Http
 from shared.settings import Settings
-from shared.sources.base import Source
+from shared.sources.base import QuoteSource, Source
 from shared.sources.catalog import (
     ChainInfo,
     ProviderInfo,
@@ -16,6 +16,7 @@ from shared.sources.catalog import (
     provider_info,
     providers,
 )
+from shared.sources.quote_catalog import QuoteProvider, quote_chains, quote_providers
 
 __all__ = [
     "ChainInfo",
@@ -27,7 +28,9 @@ __all__ = [
     "fetch_ahead",
     "kinds",
     "load",
+    "load_quotes",
     "next_source",
+    "priced_chains",
 ]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -40,7 +43,7 @@ def check_options(settings: Settings) -> None:
     Raises:
         ConfigError: Names the variable's prefix and the providers there are.
     """
-    known = [provider.key for provider in providers()]
+    known = [provider.key for provider in providers()] + list(quote_providers())
     for key in settings.source:
         if key not in known:
             message = f"SOURCE__{key.upper()}__.. names no provider"
@@ -102,9 +105,30 @@ def load(key: str, http: Http, settings: Settings) -> Source:
     return source
 
 
+def load_quotes(http: Http, settings: Settings) -> list[QuoteSource]:
+    """Every provider of prices, in the order in which they are asked."""
+    found: list[QuoteSource] = []
+    for key in quote_providers():
+        adapter = import_module(f"shared.sources.quotes.{key}")
+        found.append(adapter.build(http, settings.options_of(key)))
+    return found
+
+
+def priced_chains() -> list[int]:
+    """The chains whose assets some provider may price."""
+    return list(quote_chains())
+
+
 def calls_per_s(settings: Settings) -> dict[str, float]:
     """Calls per second that each source allows, for the rate gate."""
-    return {provider.key: _pace(provider, settings) for provider in providers()}
+    of_chains = {
+        provider.key: _pace(provider.key, provider.calls_per_s, settings)
+        for provider in providers()
+    }
+    return of_chains | {
+        key: _pace(key, _quote_pace(provider, settings), settings)
+        for key, provider in quote_providers().items()
+    }
 
 
 def fetch_ahead(key: str, settings: Settings) -> int:
@@ -114,11 +138,17 @@ def fetch_ahead(key: str, settings: Settings) -> int:
     )
 
 
-def _pace(provider: ProviderInfo, settings: Settings) -> float:
+def _pace(key: str, documented: float, settings: Settings) -> float:
     """The operator's word, else the table's; a server on this machine has no such limit."""
-    options = settings.options_of(provider.key)
+    options = settings.options_of(key)
     local = urlsplit(options.base_url or "").hostname in LOOPBACK
-    return options.calls_per_s or (UNPACED if local else provider.calls_per_s)
+    return options.calls_per_s or (UNPACED if local else documented)
+
+
+def _quote_pace(provider: QuoteProvider, settings: Settings) -> float:
+    """What the table says of a provider of prices, with our key or without."""
+    has_key = _has_key(provider.key, settings)
+    return provider.calls_per_s if has_key else provider.keyless_calls_per_s
 
 
 def _usable(chain_id: int, settings: Settings) -> list[str]:
@@ -136,6 +166,10 @@ def _usable(chain_id: int, settings: Settings) -> list[str]:
 
 def _is_set_up(provider: ProviderInfo, settings: Settings) -> bool:
     """Whether the operator gave this provider a key or a URL."""
-    options = settings.options_of(provider.key)
-    has_key = options.api_key is not None and bool(options.api_key.get_secret_value())
-    return has_key or bool(options.base_url)
+    return _has_key(provider.key, settings) or bool(settings.options_of(provider.key).base_url)
+
+
+def _has_key(key: str, settings: Settings) -> bool:
+    """Whether the operator gave this provider a key."""
+    api_key = settings.options_of(key).api_key
+    return api_key is not None and bool(api_key.get_secret_value())

@@ -19,6 +19,7 @@ PATHS = (
     ("POST", "/wallets/1/sync/step"),
     ("GET", "/wallets/1/balances"),
     ("GET", "/wallets/1/history"),
+    ("GET", "/prices"),
 )
 
 

@@ -1,0 +1,79 @@
+"""The cron call that refreshes prices; a scheduler may send GET or POST."""
+
+import msgspec
+from fastapi import APIRouter, Depends, Response
+
+from functions.deps import RuntimeDep, require_cron
+from functions.openapi import answers, json_answer
+from shared.clock import Deadline
+from shared.prices.refresh import RefreshReport
+
+router = APIRouter(tags=["internal"], dependencies=[Depends(require_cron)])
+
+PATH = "/internal/prices"
+
+
+class ProviderProblem(msgspec.Struct, frozen=True):
+    """What went wrong with a provider; the refresh went on without it."""
+
+    source: str
+    code: str
+    detail: str
+
+
+class PricesRefreshed(msgspec.Struct, frozen=True):
+    """What one refresh did; ``left`` is due still, so call again while it is not zero.
+
+    ``asked`` is the sum of ``priced``, ``unknown`` and ``unanswered``. ``flagged`` are among the
+    priced, ``spam`` is what was given up now. ``calls`` counts requests by provider.
+    """
+
+    asked: int
+    priced: int
+    unknown: int
+    unanswered: int
+    flagged: int
+    spam: int
+    left: int
+    calls: dict[str, int]
+    problems: list[ProviderProblem]
+
+
+MODELS = (PricesRefreshed,)
+EXAMPLE = PricesRefreshed(
+    asked=140,
+    priced=61,
+    unknown=79,
+    unanswered=0,
+    flagged=1,
+    spam=4,
+    left=0,
+    calls={"defillama": 2, "coingecko": 4, "binance": 1},
+    problems=[],
+)
+RESPONSES = answers(
+    PricesRefreshed, description="One box was worked.", example=EXAMPLE, problems=(401, 422, 503)
+)
+
+
+@router.get(PATH, operation_id="refreshPricesByGet", responses=RESPONSES)
+@router.post(PATH, operation_id="refreshPrices", responses=RESPONSES)
+def refresh_prices(runtime: RuntimeDep) -> Response:
+    """Ask for the prices that are due, oldest first, until none is or the box is over."""
+    deadline = Deadline.after(runtime.clock, runtime.settings.run_budget_s)
+    return json_answer(view_of(runtime.prices.refresh(deadline)))
+
+
+def view_of(report: RefreshReport) -> PricesRefreshed:
+    """A report as it is answered."""
+    return PricesRefreshed(
+        asked=report.asked,
+        priced=report.priced,
+        unknown=report.unknown,
+        unanswered=report.unanswered,
+        flagged=report.flagged,
+        spam=report.spam,
+        left=report.left,
+        calls=report.calls,
+        problems=[ProviderProblem(*problem) for problem in report.problems],
+    )
