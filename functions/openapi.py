@@ -13,6 +13,7 @@ PROBLEMS = {
     400: "The body is no usable JSON.",
     401: "The token is missing or wrong.",
     404: "No such thing for this owner.",
+    409: "It was accepted before.",
     413: "The body is too large.",
     422: "A value cannot be used; ``field`` or ``detail`` says which.",
     502: "A provider failed.",

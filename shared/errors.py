@@ -4,6 +4,7 @@
     ├── ConfigError                  a setting is missing or wrong
     ├── InvalidInputError            what a caller sent cannot be used
     ├── NotFoundError                no such thing for this owner
+    ├── ReplayedError                a signed call came a second time
     ├── DeadlineExceededError        the box closed while we waited
     ├── StorageError                 the database refused or went away
     │   ├── StorageUnreachableError  no connection, or it was cut
@@ -83,6 +84,12 @@ class UnauthorizedError(TallybookError):
     """The call carries no valid token."""
 
     code = "unauthorized"
+
+
+class ReplayedError(TallybookError):
+    """A copy of a call that was accepted before."""
+
+    code = "replayed"
 
 
 class DeadlineExceededError(TallybookError):

@@ -14,14 +14,17 @@ from schema.engine import make_engine
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, TallybookError
 from shared.http import Http
+from shared.prices.lookup import Freshness
+from shared.prices.refresh import PriceRefresher
 from shared.queue.base import QueueStats
-from shared.queue.factory import make_queue
-from shared.seams import Pacer, Seams, SqlUnit, Threads
+from shared.queue.factory import make_commons
+from shared.seams import Seams, SqlUnit, Threads
 from shared.settings import Settings
 from shared.sources import registry
 from shared.sources.base import Source
 from shared.storage import meaning_of
 from shared.sync.run import SyncEngine
+from shared.triggers.factory import make_trigger
 
 FETCH_THREADS = 16  # of all runs of this process together; opened only as they are needed
 
@@ -77,6 +80,16 @@ class Runtime:
     def sync(self) -> SyncEngine:
         """The engine of the sync."""
         return self._once("sync", lambda: SyncEngine(self.seams, self.source, self.settings))
+
+    @property
+    def prices(self) -> PriceRefresher:
+        """What refreshes prices."""
+        return self._once("prices", self._make_prices)
+
+    @property
+    def freshness(self) -> Freshness:
+        """By what the age of a price is told, now."""
+        return Freshness(self.clock.now(), self.settings.price_stale_s)
 
     def source(self, key: str) -> Source:
         """The provider with this key, built once."""
@@ -145,13 +158,23 @@ class Runtime:
         return HttpxClient(self.clock)
 
     def _make_seams(self) -> Seams:
+        commons = make_commons(self.settings, self.engine, self.clock)
         return Seams(
             clock=self.clock,
             unit=SqlUnit(self.engine),
-            queue=make_queue(self.settings, self.engine, self.clock),
-            gate=Pacer(self.clock, registry.calls_per_s(self.settings)),
+            queue=commons.queue,
+            gate=commons.gate,
+            heads=commons.heads,
             rng=random.Random(),  # noqa: S311 - jitter
             spawn=self._once("threads", lambda: Threads(FETCH_THREADS)),
+            trigger=make_trigger(self.settings, self.engine, self.clock),
+        )
+
+    def _make_prices(self) -> PriceRefresher:
+        sources = registry.load_quotes(self.http, self.settings)
+        seams = self.seams
+        return PriceRefresher(
+            sources, self.settings, clock=seams.clock, unit=seams.unit, gate=seams.gate
         )
 
     def _checked_schema(self) -> bool:

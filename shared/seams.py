@@ -5,7 +5,7 @@ A test can step, freeze and crash the engine at each of these; the product gives
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -18,6 +18,7 @@ from shared.heads import Heads
 from shared.http import Http
 from shared.queue.base import Queue
 from shared.storage import storage_error
+from shared.triggers.base import NoTrigger, Trigger
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -88,6 +89,7 @@ class Seams:
     heads: Heads
     rng: Rng
     spawn: Spawn
+    trigger: Trigger = field(default_factory=NoTrigger)
 
 
 class SqlUnit:

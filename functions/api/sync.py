@@ -5,9 +5,11 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
 
 from functions.api.wallets import WalletId, wallet_for
 from functions.deps import OwnerDep, RuntimeDep
+from functions.invocation import start_for
 from functions.openapi import answers, json_answer
 from schema.engine import reading
 from schema.queries.stream_view import live_streams
@@ -96,13 +98,15 @@ STEP_EXAMPLE = StepView([ChunkView(42, "unfinished", 9, 9000, 0, 4.2, None)], 0.
 def start_sync(owner: OwnerDep, runtime: RuntimeDep, wallet_id: WalletId) -> Response:
     """Have all streams of a wallet worked now; those that gave up start afresh."""
     wallet = wallet_for(runtime, owner, wallet_id)
-    sync_now(
+    stream_ids = sync_now(
         runtime.engine,
         runtime.seams.queue,
         address_id=wallet.address_id,
         chain_ids=wallet.chain_ids,
     )
-    return json_answer(_view(runtime, wallet), 202)
+    answer = json_answer(_view(runtime, wallet), 202)
+    answer.background = BackgroundTask(start_for, runtime, len(stream_ids))
+    return answer
 
 
 @router.get(

@@ -6,8 +6,10 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
 
 from functions.deps import OwnerDep, RuntimeDep
+from functions.invocation import start_for
 from functions.openapi import answers, json_answer
 from schema.engine import reading
 from schema.queries.wallet import WalletRow, wallet_of, wallets_of
@@ -99,7 +101,9 @@ def create_wallet(owner: OwnerDep, runtime: RuntimeDep, body: WalletRequest) -> 
     prefix = runtime.settings.api_prefix.rstrip("/")
     location = f"{prefix}/wallets/{watched.wallet.id}"
     status = 201 if watched.created else 200
-    return json_answer(wallet_view(watched.wallet), status, Location=location)
+    answer = json_answer(wallet_view(watched.wallet), status, Location=location)
+    answer.background = BackgroundTask(start_for, runtime, len(watched.stream_ids))
+    return answer
 
 
 @router.get(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from schema.queries.wake import POST, Wake
 from schema.sql import Statement
 
 RUNNABLE = "state IN ('pending', 'up_to_date', 'snoozed') AND resting_since IS NULL"
@@ -156,9 +157,16 @@ class _Ending:
         self._update = Statement(update)
         self._run = Statement(_RUN)
         self._both = Statement(f"WITH closed AS ({update} RETURNING id) {_RUN} FROM closed")
+        self._woken = Statement(
+            f"WITH closed AS ({update} RETURNING id),"
+            f" woken AS MATERIALIZED (SELECT {POST} FROM closed) {_RUN} FROM closed, woken"
+        )
 
-    def run(self, connection: Connection, parameters: dict[str, Any]) -> bool:
-        """False when the token was not ours any more; then nothing is written."""
+    def run(self, connection: Connection, parameters: dict[str, Any], wake: Wake | None) -> bool:
+        """False when the token was not ours any more; then nothing is written or sent."""
+        if wake is not None and connection.dialect.name != "sqlite":
+            called = self._woken.run(connection, **parameters, **wake.parameters())
+            return called.rowcount == 1
         if connection.dialect.name != "sqlite":
             return self._both.run(connection, **parameters).rowcount == 1
         if self._update.run(connection, **parameters).rowcount != 1:
@@ -174,6 +182,7 @@ _DUE = Statement(f"""
 SELECT id, provider, chain_id FROM {{t}}stream
 WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER BY due_at, id LIMIT :most
 """)
+_LEASED = Statement("SELECT count(*) FROM {t}stream WHERE lease_until > {now}")
 _FEEDS = Statement(
     "SELECT id, provider, chain_id FROM {t}stream WHERE id {any:stream_ids} ORDER BY id"
 )
@@ -208,10 +217,13 @@ def standing(connection: Connection, stream_id: int) -> Standing | None:
     return None if row is None else Standing._make((*row[:6], bool(row[6])))
 
 
-def close(connection: Connection, held: Lease, closing: Closing, run: RunRow) -> bool:
+def close(
+    connection: Connection, held: Lease, closing: Closing, run: RunRow, wake: Wake | None = None
+) -> bool:
     """Release a lease and write its run row; False when the lease was another's already.
 
-    With ``rewind_to`` the settled block is lowered to it: the only statement that does so.
+    With ``rewind_to`` the settled block is lowered to it: the only statement that does so. ``wake``
+    is sent by Postgres when this very statement commits.
     """
     code, detail, fix = closing.error or (None, None, None)
     parameters = {
@@ -227,7 +239,7 @@ def close(connection: Connection, held: Lease, closing: Closing, run: RunRow) ->
     }
     del parameters["error"], parameters["took_s"]
     ending = _CLOSING if closing.rewind_to is None else _REWINDING
-    return ending.run(connection, parameters)
+    return ending.run(connection, parameters, wake)
 
 
 def due(connection: Connection, *, most: int) -> list[Feed]:
@@ -238,6 +250,11 @@ def due(connection: Connection, *, most: int) -> list[Feed]:
 def feeds(connection: Connection, stream_ids: Sequence[int]) -> list[Feed]:
     """Where some streams are read from."""
     return [Feed(*row) for row in _FEEDS.run(connection, stream_ids=list(stream_ids))]
+
+
+def leased(connection: Connection) -> int:
+    """How many streams somebody works on now."""
+    return int(_LEASED.run(connection).scalar_one())
 
 
 def waiting(connection: Connection, stream_ids: Sequence[int]) -> list[Waiting]:

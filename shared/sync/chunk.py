@@ -1,14 +1,11 @@
 """One leased turn of one stream inside a run: open the pass, walk its pages, close."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from operator import attrgetter
+from dataclasses import dataclass
 
-from schema.queries import asset_ids, page, stream
-from schema.queries.asset_ids import AssetRow, Key
-from schema.queries.page import MovementRow, PageOutcome, PageWrite
+from schema.queries import page, stream
+from schema.queries.page import PageOutcome, PageWrite
 from schema.queries.stream import Lease, RunRow
+from schema.queries.wake import Wake
 from schema.types import StreamKind
 from shared.clock import Deadline
 from shared.errors import (
@@ -17,7 +14,6 @@ from shared.errors import (
     HistoryChangedError,
     LeaseLostError,
     SourceNotReadyError,
-    SourcePayloadError,
     SourceTimeoutError,
     SourceUnsupportedError,
     StorageError,
@@ -26,15 +22,14 @@ from shared.errors import (
 from shared.seams import Handle, Seams
 from shared.settings import Settings
 from shared.sources import registry
-from shared.sources.base import Answer, AssetRef, FeedRef, RangeQuery, Row, TokenInfo
+from shared.sources.base import Answer, FeedRef, RangeQuery
 from shared.sync import anchors
 from shared.sync.anchors import Anchor
-from shared.sync.assets import asset_row
 from shared.sync.box import Box
 from shared.sync.ending import Ending, Endings
 from shared.sync.flight import Flight
 from shared.sync.pages import Cut, Walk
-from shared.sync.position import positions
+from shared.sync.placing import Placing
 from shared.sync.reader import Reader
 
 REGROW_AFTER_PAGES = 3
@@ -63,8 +58,6 @@ class _Progress:
     pages: int = 0
     inserted: int = 0
     deleted: int = 0
-    assets: dict[Key, int] = field(default_factory=dict)
-    tokens: dict[AssetRef, TokenInfo] = field(default_factory=dict)
 
 
 class Chunk:
@@ -86,6 +79,7 @@ class Chunk:
         self._anchors = anchors.parse(lease.anchors)
         self._anchors_changed = False
         self._done = _Progress(to_block=lease.next_block - 1)
+        self._placing = Placing(seams.unit, lease)
 
     def run(self) -> ChunkReport:
         """Do the turn and close it; errors of providers end in the stream's row.
@@ -186,8 +180,7 @@ class Chunk:
             if answer is None:
                 return
             cut = walk.feed(answer.rows)
-            # Rows held back are written with a later answer, which need not name their assets.
-            self._done.tokens |= answer.tokens
+            self._placing.learn(answer.tokens)
             # Asked for before the write, so that both happen at once.
             flight.keep(walk.upcoming(self._ahead()), self._box.fits_page)
             if cut is not None:
@@ -223,7 +216,7 @@ class Chunk:
             pass_head=self._pass_head,
             lease_s=self._settings.lease_s,
             anchors=self._anchors_to_store(cut),
-            rows=self._movements(cut),
+            rows=self._placing.movements(cut.rows),
         )
         outcome = self._apply(write)
         self._done.pages += 1
@@ -272,48 +265,6 @@ class Chunk:
             raise LeaseLostError(message)
         return self._seams.unit.run(
             "page again", lambda connection: page.write_page(connection, write)
-        )
-
-    def _movements(self, cut: Cut) -> list[MovementRow]:
-        """Rows of complete blocks as ledger rows, with their places and asset ids."""
-        self._learn_assets(cut.rows)
-        ids = self._done.assets
-        found = []
-        for block, rows in groupby(cut.rows, key=attrgetter("block")):
-            in_block = list(rows)
-            at_s = in_block[0].at_s
-            if any(row.at_s != at_s for row in in_block):
-                detail = f"block {block} has rows of different times"
-                raise SourcePayloadError(self._lease.provider, detail)
-            drafts = [draft for row in in_block for draft in row.drafts]
-            for pos, draft in positions(self._lease.provider, block, drafts):
-                found.append(
-                    MovementRow(
-                        block,
-                        pos,
-                        at_s,
-                        ids[draft.asset],
-                        int(draft.kind),
-                        draft.tx_hash,
-                        draft.counterparty,
-                        draft.amount,
-                    )
-                )
-        return found
-
-    def _learn_assets(self, rows: Sequence[Row]) -> None:
-        """Make sure that every asset of these rows has an id."""
-        known = self._done.assets
-        unknown = {draft.asset for row in rows for draft in row.drafts} - known.keys()
-        if not unknown:
-            return
-        wanted: dict[Key, AssetRow] = {
-            asset: asset_row(self._lease.kind, asset, self._done.tokens.get(asset))
-            for asset in unknown
-        }
-        chain_id = self._lease.chain_id
-        known |= self._seams.unit.run(
-            "assets", lambda connection: asset_ids.asset_ids(connection, chain_id, wanted)
         )
 
     def _rewound(self, shared: list[Anchor]) -> Ending:
@@ -368,8 +319,11 @@ class Chunk:
             outcome=ending.outcome,
             detail=closing.error[1] if closing.error else None,
         )
+        # With the box over, who goes on is called as part of the very same transaction.
+        call = self._seams.trigger.in_closing() if ending.outcome == "unfinished" else None
+        wake = None if call is None else Wake(call.url, call.headers, call.body)
         closed = self._seams.unit.run(
-            "close", lambda connection: stream.close(connection, self._lease, closing, run)
+            "close", lambda connection: stream.close(connection, self._lease, closing, run, wake)
         )
         if not closed:
             return self._report("lost", None, 0.0, None)

@@ -22,10 +22,14 @@ RETRY_MARGIN_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The chunks of one run; ``next_due_s`` is when the next of the streams asked for is due."""
+    """The chunks of one run; ``next_due_s`` is when the next of the streams asked for is due.
+
+    ``more``: the box ended before the queue did, so another run has something to do.
+    """
 
     chunks: tuple[ChunkReport, ...]
     next_due_s: float | None = None
+    more: bool = False
 
 
 class SyncEngine:
@@ -49,14 +53,15 @@ class SyncEngine:
         box = self._box(deadline)
         queue, lease_s = self._seams.queue, self._settings.lease_s
         chunks = []
+        more = False
         claim = queue.claim(lease_s)
         while claim is not None:
             chunk, outcome, then = self._look(claim.wake_up, box)
             chunks += [chunk] if chunk else []
-            claim = queue.finish(
-                claim, outcome, then=then, claim_next_s=lease_s if box.fits_page() else None
-            )
-        return self._ended(box, chunks)
+            more = not box.fits_page()
+            next_s = None if more else lease_s
+            claim = queue.finish(claim, outcome, then=then, claim_next_s=next_s)
+        return self._ended(box, chunks, more=more)
 
     def step(self, stream_ids: Sequence[int], deadline: Deadline) -> RunReport:
         """Work the given streams now, straight from the ledger, until the box is nearly over."""
@@ -88,10 +93,15 @@ class SyncEngine:
         )
 
     def _ended(
-        self, box: Box, chunks: list[ChunkReport], next_due_s: float | None = None
+        self,
+        box: Box,
+        chunks: list[ChunkReport],
+        next_due_s: float | None = None,
+        *,
+        more: bool = False,
     ) -> RunReport:
         self._page_s = box.page_s()
-        return RunReport(tuple(chunks), next_due_s)
+        return RunReport(tuple(chunks), next_due_s, more)
 
     def _look(self, wake_up: WakeUp, box: Box) -> tuple[ChunkReport | None, Outcome, list[Push]]:
         """Answer a wake-up: what was done, what becomes of it, and who is to be woken next."""

@@ -1,6 +1,6 @@
 """From the ledger back into the queue: what is due but that nobody may be looking at."""
 
-from schema.queries import retire, stream
+from schema.queries import retire, seen_call, stream
 from shared.queue.base import Push, WakeUp
 from shared.seams import Seams
 from shared.settings import Settings
@@ -8,6 +8,7 @@ from shared.sync import source_change
 
 BATCH = 500
 DAY_S = 86_400.0
+CALLS_KEPT_S = 900.0  # a signature is good for five minutes
 
 
 def push_due(seams: Seams, *, most: int = BATCH) -> int:
@@ -27,6 +28,7 @@ def tidy(seams: Seams, settings: Settings) -> bool:
     seams.unit.run(
         "prune", lambda connection: retire.prune_runs(connection, settings.run_keep_days * DAY_S)
     )
+    seams.unit.run("forget calls", lambda connection: seen_call.prune(connection, CALLS_KEPT_S))
     return seams.unit.run(
         "retire", lambda connection: retire.delete_rested(connection, settings.rest_days * DAY_S)
     )

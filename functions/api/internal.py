@@ -1,0 +1,118 @@
+"""The deployment's own calls: one starts a run, the other is the cron's tick."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, BackgroundTasks, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from functions.deps import RuntimeDep, require_cron
+from functions.invocation import deadline_of, run_once, tick
+from functions.openapi import answers, json_answer
+from schema.engine import autocommit
+from schema.queries import seen_call
+from shared import auth
+from shared.auth import SIGNATURE_HEADER, TIME_HEADER, SignedCall
+from shared.errors import ReplayedError, UnauthorizedError
+from shared.runtime import Runtime
+from shared.triggers import qstash
+
+router = APIRouter(tags=["internal"])
+
+CHUNK, TICK = "/internal/chunk", "/internal/tick"
+UNSIGNED = "this call needs a signature of ours, not older than five minutes"
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A run has begun; the call does not wait for it."""
+
+    accepted: bool
+
+
+class TickView(msgspec.Struct, frozen=True):
+    """Streams found due, runs started, and what was worked within the call."""
+
+    due: int
+    started: int
+    chunks: int
+    more: bool
+
+
+MODELS = (Accepted, TickView)
+TICKED = answers(
+    TickView,
+    description="Swept and worked.",
+    example=TickView(3, 2, 5, True),
+    problems=(401, 422, 503),
+)
+
+
+async def signed_call(request: Request, runtime: RuntimeDep) -> str:
+    """The signature of a call that one of our triggers made.
+
+    Raises:
+        UnauthorizedError: It has none, a wrong one or an old one.
+    """
+    body = await request.body()
+    now_s = runtime.clock.now().timestamp()
+    given = request.headers.get(SIGNATURE_HEADER, "")
+    secret = runtime.settings.cron_secret
+    if given and secret is not None:
+        at_s = request.headers.get(TIME_HEADER, "")
+        known_at = int(at_s) if at_s.isascii() and at_s.isdecimal() and len(at_s) <= 12 else 0  # noqa: PLR2004
+        call = SignedCall(known_at, request.method, request.url.path, body)
+        if auth.is_signed(auth.chunk_key(secret.get_secret_value()), call, given, now_s):
+            return given
+    token = request.headers.get(qstash.SIGNATURE_HEADER, "")
+    keys = tuple(
+        key.get_secret_value()
+        for key in (
+            runtime.settings.qstash_current_signing_key,
+            runtime.settings.qstash_next_signing_key,
+        )
+        if key is not None
+    )
+    if token and keys and qstash.is_from_qstash(token, keys=keys, body=body, now_s=now_s):
+        return token
+    raise UnauthorizedError(UNSIGNED, fix="Only a trigger of this deployment makes it.")
+
+
+@router.post(
+    CHUNK,
+    operation_id="runChunk",
+    status_code=202,
+    responses=answers(
+        Accepted,
+        description="A run has begun.",
+        example=Accepted(accepted=True),
+        statuses=(202,),
+        problems=(401, 409, 422, 503),
+    ),
+)
+async def run_chunk(
+    runtime: RuntimeDep,
+    signature: Annotated[str, Depends(signed_call)],
+    background: BackgroundTasks,
+) -> Response:
+    """Accept a run at once, then work it within the same invocation."""
+    await run_in_threadpool(_accept, runtime, signature)
+    background.add_task(run_once, runtime, deadline_of(runtime))
+    answer = json_answer(Accepted(accepted=True), 202)
+    answer.background = background
+    return answer
+
+
+@router.get(TICK, operation_id="tickByGet", dependencies=[Depends(require_cron)], responses=TICKED)
+@router.post(TICK, operation_id="tick", dependencies=[Depends(require_cron)], responses=TICKED)
+def run_tick(runtime: RuntimeDep) -> Response:
+    """Wake what is due, start runs for it, and work one box within this call."""
+    report = tick(runtime, deadline_of(runtime))
+    return json_answer(TickView(report.due, report.started, report.chunks, report.more))
+
+
+def _accept(runtime: Runtime, signature: str) -> None:
+    """Note a signature; each is good once."""
+    with autocommit(runtime.engine) as connection:
+        if not seen_call.is_new(connection, auth.fingerprint(signature)):
+            message = "this call was accepted before"
+            raise ReplayedError(message)

@@ -1,0 +1,98 @@
+"""What one invocation does, whoever called it: a run, a tick, and the start of further runs."""
+
+import logging
+from dataclasses import dataclass
+
+from schema.queries import stream
+from shared.clock import Deadline
+from shared.errors import DeadlineExceededError, TallybookError
+from shared.runtime import Runtime
+from shared.sync.run import RunReport
+from shared.triggers.base import NoTrigger
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 10.0  # a stream that is due again so soon is awaited, not left to the next tick
+START_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class TickReport:
+    """What a tick found due, how many runs it started, and what its own run did."""
+
+    due: int
+    started: int
+    chunks: int
+    more: bool
+
+
+def deadline_of(runtime: Runtime) -> Deadline:
+    """When this invocation must be over."""
+    return Deadline.after(runtime.clock, runtime.settings.run_budget_s)
+
+
+def run_once(runtime: Runtime, deadline: Deadline) -> RunReport:
+    """Work the queue until the box is over; then start whoever goes on.
+
+    Raises:
+        TallybookError: The queue or the ledger is out of reach; the next tick starts again.
+    """
+    report = runtime.sync.run(deadline)
+    while not report.more and (wait_s := _soon(report)) is not None:
+        try:
+            runtime.clock.sleep(wait_s, deadline)
+        except DeadlineExceededError:
+            break
+        report = runtime.sync.run(deadline)
+    if report.more:
+        start_runs(runtime, 1)
+    return report
+
+
+def tick(runtime: Runtime, deadline: Deadline) -> TickReport:
+    """Wake what is due and free; when something is, start runs for it and work one box here."""
+    sync = runtime.sync
+    due = sync.sweep()
+    if not due:
+        sync.tidy()
+        return TickReport(0, 0, 0, more=False)
+    started = start_runs(runtime, _free_runs(runtime, due) - 1)
+    report = run_once(runtime, deadline)
+    return TickReport(due, started, len(report.chunks), report.more)
+
+
+def start_runs(runtime: Runtime, wanted: int) -> int:
+    """Start so many runs, each in an invocation of its own; how many are on their way."""
+    started = 0
+    for _ in range(wanted):
+        try:
+            runtime.seams.trigger.fire(Deadline.after(runtime.clock, START_S))
+        except TallybookError as exc:
+            # Latency, not loss: what is due stands in the ledger.
+            log.warning("run not started: %s", exc.detail, extra={"code": exc.code})
+            break
+        started += 1
+    return started
+
+
+def start_for(runtime: Runtime, streams: int) -> int:
+    """Start runs for streams that somebody has just asked for, within the deployment's bound."""
+    if isinstance(runtime.seams.trigger, NoTrigger):
+        return 0
+    return start_runs(runtime, _free_runs(runtime, streams))
+
+
+def _free_runs(runtime: Runtime, streams: int) -> int:
+    """How many more runs make sense: not above the bound, not above the streams."""
+    working = runtime.seams.unit.run("leased", stream.leased)
+    return max(0, min(runtime.settings.max_runs - working, streams))
+
+
+def _soon(report: RunReport) -> float | None:
+    """Seconds until the first stream of a run is due again, if that is soon."""
+    waits = [
+        chunk.due_in_s
+        for chunk in report.chunks
+        if chunk.state in {"pending", "snoozed"} and chunk.due_in_s <= LONGEST_WAIT_S
+    ]
+    return min(waits, default=None)
