@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from schema.queries import stream
 from shared.clock import Deadline
 from shared.errors import DeadlineExceededError, TallybookError
+from shared.platform import platform_of, told_end
 from shared.runtime import Runtime
 from shared.sync.run import RunReport
 from shared.triggers.base import NoTrigger
@@ -26,9 +27,20 @@ class TickReport:
     more: bool
 
 
-def deadline_of(runtime: Runtime) -> Deadline:
-    """When this invocation must be over."""
-    return Deadline.after(runtime.clock, runtime.settings.run_budget_s)
+def deadline_of(runtime: Runtime, remaining_s: float | None = None) -> Deadline:
+    """When this invocation must have done its work: as its platform tells, else as the settings do.
+
+    Args:
+        runtime: Knows the clock and the settings.
+        remaining_s: What the entry point was told of its end, as by Lambda; else Vercel is asked.
+    """
+    clock, settings = runtime.clock, runtime.settings
+    if remaining_s is None and (end := told_end(platform_of(settings))) is not None:
+        remaining_s = (end - clock.now()).total_seconds()
+    if remaining_s is None:
+        return Deadline.after(clock, settings.run_budget_s)
+    # The platform kills at its end: the reserve is for starting whoever goes on.
+    return Deadline.after(clock, max(0.0, remaining_s - settings.reserve_s))
 
 
 def run_once(runtime: Runtime, deadline: Deadline) -> RunReport:

@@ -7,6 +7,7 @@ import threading
 from shared.clock import Deadline
 from shared.errors import TallybookError
 from shared.runtime import Runtime
+from shared.sync.run import RunReport
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ class LocalWorker:
         """One box; returns how long to rest before the next."""
         sync, clock = self._runtime.sync, self._runtime.clock
         try:
-            sync.sweep()
-            report = sync.run(self._deadline())
+            # Whatever a queue could wake is due in the ledger: an idle turn asks nobody else.
+            report = sync.run(self._deadline()) if sync.sweep() else RunReport(())
             if clock.monotonic() >= self._tidy_at:
                 sync.tidy()
                 self._tidy_at = clock.monotonic() + TIDY_EVERY_S

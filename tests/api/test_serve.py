@@ -96,7 +96,7 @@ class ScriptedEngine:
         self.called = threading.Event()
 
     def sweep(self) -> int:
-        return 0
+        return 1
 
     def tidy(self) -> None:
         pass
