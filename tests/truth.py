@@ -13,11 +13,12 @@ from shared.emulator import oracle
 from shared.emulator.truth import Move
 from shared.emulator.world import World
 
+MICROS = 10**6
 Holdings = dict[tuple[bytes | None, int | None], int]
 
 _MOVEMENTS = Statement("""
 SELECT s.kind, m.block, m.tx_hash, a.contract, a.token_id, m.counterparty, m.amount, m.kind,
-  s.settled_block
+  m.at, s.settled_block
 FROM {t}movement m JOIN {t}stream s ON s.id = m.stream_id JOIN {t}asset a ON a.id = m.asset_id
 JOIN {t}address d ON d.id = s.address_id
 WHERE d.account = :account AND s.chain_id = :chain_id AND s.live = :yes
@@ -80,8 +81,20 @@ def movements(
             None if counterparty is None else bytes(counterparty),
             int(amount),
             MovementKind(why).name,
+            at // MICROS if isinstance(at, int) else int(at.timestamp()),
         )
-        for kind, block, tx_hash, contract, token_id, counterparty, amount, why, settled in rows
+        for (
+            kind,
+            block,
+            tx_hash,
+            contract,
+            token_id,
+            counterparty,
+            amount,
+            why,
+            at,
+            settled,
+        ) in rows
         if not settled_only or block <= settled
     )
 

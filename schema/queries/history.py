@@ -4,10 +4,11 @@ A read of several streams at once by ``stream_id = ANY`` and one order sorts the
 LATERAL reads a page of each from the key (0.8 ms at any depth).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection
@@ -55,31 +56,23 @@ class MovementView(NamedTuple):
     decimals: int | None
 
 
-class Place(NamedTuple):
-    """A row's place in the one order of all streams of an address: newest first."""
-
-    at: datetime
-    chain_id: int
-    block: int
-    pos: int
-    stream_id: int
-
-
 # A page of each stream from the key, then the newest of them all; assets only of what is shown.
+# A time that falls within a stream must not put its rows out of their order: the cursor follows it.
 _POSTGRES = """
 SELECT x.stream_id, x.block, x.pos, x.at, x.kind, x.tx_hash, x.counterparty, x.amount::text,
   a.contract, a.token_id::text, a.symbol, a.decimals
 FROM (
-  SELECT w.chain_id, m.* FROM unnest(%(ids)s::int[], %(chains)s::bigint[], %(blocks)s::bigint[],
+  SELECT w.chain_id, m.*, min(m.at) OVER (PARTITION BY m.stream_id ORDER BY m.block DESC,
+    m.pos DESC) AS fell FROM unnest(%(ids)s::int[], %(chains)s::bigint[], %(blocks)s::bigint[],
     %(poss)s::bigint[], %(los)s::bigint[]) AS w(stream_id, chain_id, block, pos, lo)
   CROSS JOIN LATERAL (
     SELECT * FROM tallybook.movement m
     WHERE m.stream_id = w.stream_id AND (m.block, m.pos) < (w.block, w.pos) AND m.block >= w.lo
       {more}
     ORDER BY m.block DESC, m.pos DESC LIMIT %(most)s) m
-  ORDER BY m.at DESC, w.chain_id, m.block DESC, m.pos DESC, w.stream_id LIMIT %(most)s) x
+  ORDER BY fell DESC, w.chain_id, m.block DESC, m.pos DESC, w.stream_id LIMIT %(most)s) x
 JOIN tallybook.asset a ON a.id = x.asset_id
-ORDER BY x.at DESC, x.chain_id, x.block DESC, x.pos DESC, x.stream_id
+ORDER BY x.fell DESC, x.chain_id, x.block DESC, x.pos DESC, x.stream_id
 """
 _SQLITE = """
 SELECT m.stream_id, m.block, m.pos, m.at, m.kind, m.tx_hash, m.counterparty, m.amount,
@@ -88,10 +81,11 @@ FROM movement m JOIN asset a ON a.id = m.asset_id
 WHERE m.stream_id = :stream_id AND (m.block, m.pos) < (:block, :pos) AND m.block >= :lo {more}
 ORDER BY m.block DESC, m.pos DESC LIMIT :most
 """
-# Times never fall from block to block, so the newest row that is old enough is found by the key.
-_NEWEST_UNTIL = Statement("""
-SELECT block, pos FROM {t}movement WHERE stream_id = :stream_id AND at <= :at
-ORDER BY block DESC, pos DESC LIMIT 1
+_TOPS = Statement("""
+SELECT m.stream_id, m.block, m.pos FROM {t}stream s JOIN {t}movement m ON m.stream_id = s.id
+  AND (m.block, m.pos) = (SELECT block, pos FROM {t}movement t WHERE t.stream_id = s.id
+    ORDER BY t.block DESC, t.pos DESC LIMIT 1)
+WHERE s.id {any:stream_ids}
 """)
 # Times follow blocks, and the key is by block: halve the blocks until one is left, on the server.
 _PROBE = """(SELECT at FROM {t}movement m WHERE m.stream_id = q.stream_id
@@ -120,11 +114,11 @@ def newest(
     chain_of: Mapping[int, int],
     most: int,
 ) -> list[MovementView]:
-    """The newest ``most`` movements of all windows, in the order of ``Place``."""
+    """The newest ``most`` movements of all windows, newest first, then by chain."""
     if connection.dialect.name == "sqlite":
         pages = [_newest_sqlite(connection, window, wanted, most) for window in windows]
-        ordered = merge(*pages, key=lambda row: _order(place_of(row, chain_of)))
-        return list(islice(ordered, most))
+        ordered = merge(*(_in_order(page, chain_of) for page in pages), key=itemgetter(0))
+        return [row for _, row in islice(ordered, most)]
     parameters = {
         "ids": [window.stream_id for window in windows],
         "chains": [chain_of[window.stream_id] for window in windows],
@@ -140,22 +134,20 @@ def newest(
     return [MovementView._make(row) for row in found.all()]
 
 
-def newest_until(connection: Connection, stream_id: int, at: datetime) -> tuple[int, int] | None:
-    """Block and place of a stream's newest movement that is not later than ``at``."""
-    moment = micros_of(at) if connection.dialect.name == "sqlite" else at
-    row = _NEWEST_UNTIL.run(connection, stream_id=stream_id, at=moment).one_or_none()
-    return None if row is None else (row[0], row[1])
+def tops(connection: Connection, stream_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Block and place of the newest movement of each stream that has any."""
+    found = _TOPS.run(connection, stream_ids=list(stream_ids))
+    return {row[0]: (row[1], row[2]) for row in found}
 
 
-def place_of(row: MovementView, chain_of: Mapping[int, int]) -> Place:
-    """Where a row stands among those of all streams."""
-    return Place(row.at, chain_of[row.stream_id], row.block, row.pos, row.stream_id)
-
-
-def _order(place: Place) -> tuple[int, int, int, int, int]:
-    """Ascending where the history descends."""
-    at, chain_id, block, pos, stream_id = place
-    return -micros_of(at), chain_id, -block, -pos, stream_id
+def _in_order(
+    rows: Iterable[MovementView], chain_of: Mapping[int, int]
+) -> Iterator[tuple[tuple[int, int, int, int, int], MovementView]]:
+    """A stream's rows with their places among all, ascending where the history descends."""
+    fell = MAX_INT64
+    for row in rows:
+        fell = min(fell, micros_of(row.at))
+        yield (-fell, chain_of[row.stream_id], -row.block, -row.pos, row.stream_id), row
 
 
 def first_blocks(

@@ -13,7 +13,8 @@ def movements(world: World, account: bytes, chain_id: int | None = None) -> Coun
     """Every movement of an account on a chain, with how often it occurs."""
     found: Counter[Move] = Counter()
     for event in world.events(chain_id):
-        found.update(moves_of(event, account))
+        for move in moves_of(event, account):
+            found[move._replace(at_s=world.block_time(move.block, chain_id))] += 1
     return found
 
 

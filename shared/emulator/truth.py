@@ -20,7 +20,10 @@ STREAM_OF = {ERC20: "erc20", ERC721: "erc721", ERC1155: "erc1155"}
 
 
 class Move(NamedTuple):
-    """One movement, without the place that the product gives it in its block."""
+    """One movement, without the place that the product gives it in its block.
+
+    ``at_s`` is the time of its block in whole seconds; an event alone does not know it.
+    """
 
     stream: str
     block: int
@@ -30,6 +33,7 @@ class Move(NamedTuple):
     counterparty: bytes | None
     amount: int
     kind: str
+    at_s: int = 0
 
 
 def moves_of(event: Event, account: bytes) -> Iterator[Move]:

@@ -104,7 +104,7 @@ def history_page(
         rows = history.newest(connection, windows, conditions, chain_of=chain_of, most=limit + 1)
         shown, following = rows[:limit], {}
         if len(rows) > limit:
-            following = _following(connection, windows, shown, first=positions is None)
+            following = _following(windows, shown)
         return HistoryPage(
             items=[_line(row, chain_of[row.stream_id]) for row in shown],
             next_cursor=cursors.encode(following, scope) if following else None,
@@ -136,14 +136,25 @@ def _windows(
         stream_ids = [stream_id for stream_id in stream_ids if stream_id in held]
         asset_ids = {asset_id for ids in held.values() for asset_id in ids}
     lows = _bounds(connection, stream_ids, wanted.since)
-    highs = {} if positions is not None else _bounds(connection, stream_ids, wanted.until)
-    windows = []
-    for stream_id in stream_ids:
-        top = Position(highs[stream_id], MIN_INT64) if highs else Position(MAX_INT64, MAX_INT64)
-        start = top if positions is None else positions[stream_id]
-        windows.append(Window(stream_id, *start, lo_block=lows.get(stream_id, 0)))
+    starts = _starts(connection, stream_ids, wanted.until) if positions is None else positions
+    windows = [
+        Window(stream_id, *starts[stream_id], lo_block=lows.get(stream_id, 0))
+        for stream_id in stream_ids
+        if stream_id in starts
+    ]
     kind = None if wanted.kind is None else int(wanted.kind)
     return windows, MovementFilter(asset_ids, kind, wanted.direction)
+
+
+def _starts(
+    connection: Connection, stream_ids: list[int], until: datetime | None
+) -> dict[int, Position]:
+    """Just above the newest row of each stream that has one: what arrives on top stays out."""
+    if until is not None:
+        highs = history.first_blocks(connection, stream_ids, until)
+        return {stream_id: Position(block, MIN_INT64) for stream_id, block in highs.items()}
+    tops = history.tops(connection, stream_ids)
+    return {stream_id: _just_above(*top) for stream_id, top in tops.items()}
 
 
 def _bounds(
@@ -153,26 +164,13 @@ def _bounds(
     return {} if moment is None else history.first_blocks(connection, stream_ids, moment)
 
 
-def _following(
-    connection: Connection, windows: list[Window], shown: list[MovementView], *, first: bool
-) -> dict[int, Position]:
-    """Where the next page goes on in each stream.
-
-    A stream that is not on the first page is pinned below that page: what arrives on top of it
-    while somebody pages stays out.
-    """
+def _following(windows: list[Window], shown: list[MovementView]) -> dict[int, Position]:
+    """Where the next page goes on in each stream."""
     last = {row.stream_id: Position(row.block, row.pos) for row in shown}
-    following = {}
-    for window in windows:
-        position = last.get(window.stream_id)
-        if position is None and not first:
-            position = Position(window.block, window.pos)
-        if position is None:
-            found = history.newest_until(connection, window.stream_id, shown[-1].at)
-            position = None if found is None else _just_above(*found)
-        if position is not None:
-            following[window.stream_id] = position
-    return following
+    return {
+        window.stream_id: last.get(window.stream_id, Position(window.block, window.pos))
+        for window in windows
+    }
 
 
 def _just_above(block: int, pos: int) -> Position:

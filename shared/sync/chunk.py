@@ -238,34 +238,39 @@ class Chunk:
     def _apply(self, write: PageWrite) -> PageOutcome:
         """Write a page and find out what became of it."""
         lease = self._lease
+        for label in ("page", "page again"):
+            outcome = self._tried(label, write)
+            if outcome.applied:
+                return outcome
+            if outcome.contradicted:
+                detail = (
+                    f"{outcome.contradicted} settled movements from block {write.lo} on changed"
+                )
+                raise HistoryChangedError(lease.provider, detail)
+            now = self._seams.unit.run(
+                "standing", lambda connection: stream.standing(connection, lease.stream_id)
+            )
+            if now is None or now.token != lease.token:
+                message = f"stream {lease.stream_id} was taken over by another run"
+                raise LeaseLostError(message)
+            stands_at = now.next_block
+            if stands_at == write.next_block:
+                return outcome
+            if stands_at != write.lo:
+                break
+        message = f"stream {lease.stream_id} stands at block {stands_at}, not at {write.lo}"
+        raise LeaseLostError(message)
+
+    def _tried(self, label: str, write: PageWrite) -> PageOutcome:
+        """One try; of the first, an answer that is lost is only that: the page may stand."""
         try:
-            outcome = self._seams.unit.run(
-                "page", lambda connection: page.write_page(connection, write)
+            return self._seams.unit.run(
+                label, lambda connection: page.write_page(connection, write)
             )
-        except StorageError:
-            # The answer was lost, not necessarily the page: read what became of it.
-            outcome = page.NOTHING
-        if outcome.applied:
-            return outcome
-        if outcome.contradicted:
-            detail = f"{outcome.contradicted} settled movements from block {write.lo} on changed"
-            raise HistoryChangedError(lease.provider, detail)
-        now = self._seams.unit.run(
-            "standing", lambda connection: stream.standing(connection, lease.stream_id)
-        )
-        if now is None or now.token != lease.token:
-            message = f"stream {lease.stream_id} was taken over by another run"
-            raise LeaseLostError(message)
-        if now.next_block == write.next_block:
-            return outcome
-        if now.next_block != write.lo:
-            message = (
-                f"stream {lease.stream_id} stands at block {now.next_block}, not at {write.lo}"
-            )
-            raise LeaseLostError(message)
-        return self._seams.unit.run(
-            "page again", lambda connection: page.write_page(connection, write)
-        )
+        except StorageError as exc:
+            if label != "page" or not exc.retryable:
+                raise
+            return page.NOTHING
 
     def _rewound(self, shared: list[Anchor]) -> Ending:
         """Go back to the newest block that the chain still shares with what was read."""

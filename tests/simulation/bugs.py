@@ -43,7 +43,13 @@ MUTANTS = (
         "WHEN settled_block > 0 THEN settled_block ELSE 0 END",
         "WHEN next_block > 0 THEN next_block ELSE 0 END",
     ),
-    Mutant("tail not replaced", PAGE, "if told.get(key) != row]", "if False]"),
+    Mutant(
+        "tail not replaced",
+        PAGE,
+        "gone = [row for key, row in held.items() if told.get(key) != row]\n"
+        "    new = [row for key, row in told.items() if held.get(key) != row]",
+        "gone = []\n    new = [row for key, row in told.items() if key not in held]",
+    ),
     Mutant(
         "ordinal positions",
         "shared.sync.position",

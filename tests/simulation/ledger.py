@@ -7,7 +7,8 @@ from schema.types import MovementKind
 from shared.emulator.truth import Move
 
 MOVEMENTS = """
-SELECT s.kind, m.block, m.tx_hash, a.contract, a.token_id, m.counterparty, m.amount, m.kind
+SELECT s.kind, m.block, m.tx_hash, a.contract, a.token_id, m.counterparty, m.amount, m.kind,
+  m.at / 1000000
 FROM movement m JOIN stream s ON s.id = m.stream_id JOIN asset a ON a.id = m.asset_id
 JOIN address d ON d.id = s.address_id WHERE d.account = ? AND s.chain_id = ? AND s.live
 """
@@ -31,6 +32,7 @@ def movements(driver: sqlite3.Connection, account: str, chain_id: int) -> Counte
             row[5],
             int(row[6]),
             MovementKind(row[7]).name,
+            row[8],
         )
         for row in rows
     )
@@ -46,10 +48,17 @@ def balances(
     return {asset: amount for asset, amount in sums.items() if amount}
 
 
-Placed = tuple[int, int, int, str]
+Placed = tuple[int, int, int, str, int, bytes, bytes | None, int]
 WRITES = frozenset({"page", "page again", "close", "lease"})
-STREAMS = "SELECT id, lease_holder, lease_token, settled_block, next_block FROM stream"
-ROWS = "SELECT block, pos, asset_id, amount FROM movement WHERE stream_id = ?"
+STREAMS = """
+SELECT id, lease_holder, state, error_code, lease_token, settled_block, next_block FROM stream
+"""
+LAST_OUTCOME = "SELECT outcome FROM run WHERE stream_id = ? ORDER BY id DESC LIMIT 1"
+NEEDS_A_CAUSE = frozenset({"snoozed", "stopped", "dead"})
+ROWS = """
+SELECT block, pos, asset_id, amount, kind, tx_hash, counterparty, at FROM movement
+WHERE stream_id = ?
+"""
 HELD = "SELECT asset_id, amount, movements FROM balance WHERE stream_id = ?"
 
 
@@ -65,7 +74,9 @@ class Invariants:
         """Raise when the last commit broke one of them; only streams that it touched are read."""
         if label not in WRITES:
             return
-        for stream_id, holder, *now in self._driver.execute(STREAMS).fetchall():
+        for stream_id, holder, state, error, *now in self._driver.execute(STREAMS).fetchall():
+            named = error is not None or state not in NEEDS_A_CAUSE
+            assert named, f"stream {stream_id} is {state} without a cause after {label}"
             if self._streams.get(stream_id) != tuple(now):
                 stale = label.startswith("page") and holder != writer
                 assert not stale, f"{writer} wrote a page of a stream that {holder} holds"
@@ -80,7 +91,8 @@ class Invariants:
     def _check_stream(self, label: str, stream_id: int, token: int, settled: int, _: int) -> None:
         rows: list[Placed] = self._driver.execute(ROWS, (stream_id,)).fetchall()
         sums: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
-        for _, _, asset_id, amount in rows:
+        for row in rows:
+            asset_id, amount = row[2], row[3]
             total = sums[asset_id]
             total[0] += int(amount)
             total[1] += 1
@@ -90,8 +102,12 @@ class Invariants:
         token_before, settled_before, _ = self._streams.get(stream_id, (0, -1, 0))
         assert token >= token_before, f"a token shrank after {label}"
         now = {row for row in rows if row[0] <= settled}
+        if label == "close":
+            assert settled <= settled_before, "a close settled blocks that nobody read"
         if settled < settled_before:
+            last = self._driver.execute(LAST_OUTCOME, (stream_id,)).fetchone()
             assert label == "close", f"settled_block shrank after {label}"
+            assert last == ("rewound",), f"settled_block shrank by a close with outcome {last}"
         else:
             kept = {row for row in now if row[0] <= settled_before}
             assert kept == self._settled.get(stream_id, set()), f"a settled row changed: {label}"

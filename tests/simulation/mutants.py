@@ -11,6 +11,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import io
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,7 +27,14 @@ from tests.simulation.bugs import CONTROL, MUTANTS, Mutant
 
 BROKEN, FOUND, SURVIVED = 3, 0, 1
 # A replacement that cannot run at all would be "found" by anything.
-NOT_A_FIND = (NameError, AttributeError, SyntaxError, ImportError, TypeError)
+NOT_A_FIND = (
+    NameError,
+    AttributeError,
+    SyntaxError,
+    ImportError,
+    TypeError,
+    sqlite3.Error,
+)
 TESTS_FAILED = 1
 
 
@@ -114,9 +122,11 @@ def main() -> int:
         return hunt(mutant, args.seeds or mutant.seeds)
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(hunted, MUTANTS))
+        clean, nothing = hunted(CONTROL)
     for mutant, (code, said) in zip(MUTANTS, results, strict=True):
         print(f"{'ok ' if code == FOUND else 'NOT'}  {mutant.name:36} {said}")
-    return 0 if all(code == FOUND for code, _ in results) else 1
+    print(f"{'ok ' if clean == SURVIVED else 'NOT'}  {'nothing planted':36} {nothing}")
+    return 0 if clean == SURVIVED and all(code == FOUND for code, _ in results) else 1
 
 
 if __name__ == "__main__":

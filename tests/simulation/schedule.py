@@ -10,7 +10,7 @@ from schema.types import StreamKind
 from shared.clock import Deadline
 from shared.emulator import oracle
 from shared.emulator.emulator import Emulator
-from shared.emulator.faults import FaultPlan
+from shared.emulator.faults import FAULTS, FaultPlan
 from shared.emulator.in_process import EmulatorHttp
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World, WorldConfig
@@ -56,31 +56,29 @@ SOURCES = {
     "etherscan": "http://emulator/etherscan/v2/api",
     "blockscout": "http://emulator/blockscout/v2/api",
 }
-BEHIND = "UPDATE stream SET due_at = 0 WHERE synced_block IS NULL OR synced_block < ?"
-STATES = "SELECT id, state FROM stream WHERE resting_since IS NULL"
+NOT_DONE = """
+SELECT id, state, synced_block, error_code FROM stream WHERE resting_since IS NULL
+  AND (state <> 'up_to_date' OR synced_block IS NULL OR synced_block < ?)
+"""
+# What an up-to-date stream says of itself, and what its last whole pass did.
+SAID_AND_DONE = """
+SELECT s.id, s.synced_block, (SELECT to_block FROM run r WHERE r.stream_id = s.id
+  AND r.outcome = 'done' ORDER BY r.id DESC LIMIT 1)
+FROM stream s WHERE s.state = 'up_to_date'
+"""
+ROUNDS = 40
 KIND_ODDS = 0.6
 UPSTASH_ODDS = 0.4
 RATE = 50.0
-FAULTS = (
-    "http_429",
-    "http_500",
-    "truncated",
-    "error_list",
-    "status_2",
-    "shuffled",
-    "late",
-    "short_page",
-    "dropped",
-)
 
 
 @cache
-def settings(*, calm: bool) -> Settings:
-    """Short leases; in the calm end nothing is due again by itself."""
+def settings() -> Settings:
+    """Short leases, and streams that are soon due again."""
     return Settings(
         lease_s=20.0,
         reserve_s=0.2,
-        refresh_s=1e6 if calm else 5.0,
+        refresh_s=5.0,
         max_attempts=10_000,
         source={key: SourceOptions(base_url=url) for key, url in SOURCES.items()},
     )
@@ -112,7 +110,7 @@ class Plan:
     crash_odds: float = 0.01
     freeze_odds: float = 0.01
     lost_odds: float = 0.01
-    faults: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(FAULTS, 0.03))
+    faults: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(FAULTS, 0.02))
     deep_odds: float = 0.2
     busy: float = 0.7
     anchors: bool = True
@@ -126,7 +124,17 @@ QUIET = Plan(runners=1, runs=1, crash_odds=0, freeze_odds=0, lost_odds=0, faults
 THEMES = (
     Plan(),
     Plan(runners=3, crash_odds=0.002, freeze_odds=0.05, faults={"reorg": 0.05}),
-    Plan(runners=1, runs=16, freeze_odds=0, faults={"shuffled": 0.7}, deep_odds=0, busy=1, life=24),
+    Plan(
+        runners=1,
+        runs=16,
+        crash_odds=0.002,
+        freeze_odds=0,
+        lost_odds=0,
+        faults={"shuffled": 0.8},
+        deep_odds=0,
+        busy=1,
+        life=24,
+    ),
     Plan(crash_odds=0.002, lost_odds=0.08, faults={"reorg": 0.05, "grow": 0.1}),
     Plan(faults={"short_page": 0.2, "late_calls": 0.1, "grow": 0.1, "slow": 0.05}),
     Plan(runners=1, runs=10, lost_odds=0, deep_odds=0.7, busy=1.0, anchors=False),
@@ -201,6 +209,8 @@ class Schedule:
 
     def settle(self) -> None:
         """The quiet end in which everything must come right."""
+        for stream_id, said, done in shelf().driver.execute(SAID_AND_DONE).fetchall():
+            assert said == done, f"stream {stream_id} says {said}, its last pass reached {done}"
         self._calm_down()
         self.compare()
 
@@ -252,9 +262,7 @@ class Schedule:
         http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
         limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
         sources = {
-            key: Shrunk(
-                registry.load(key, http, settings(calm=False)), limits, anchors=self.plan.anchors
-            )
+            key: Shrunk(registry.load(key, http, settings()), limits, anchors=self.plan.anchors)
             for key in SOURCES
         }
         lost_odds = 0.0 if self.calm else self.plan.lost_odds
@@ -269,7 +277,7 @@ class Schedule:
             rng=self.rng,
             spawn=SimSpawn(self.scheduler, process),
         )
-        return SyncEngine(seams, sources.__getitem__, settings(calm=self.calm), holder=process.name)
+        return SyncEngine(seams, sources.__getitem__, settings(), holder=process.name)
 
     def _commons(
         self, clock: SimClock, unit: SimUnit, process: Process, lost_odds: float
@@ -288,24 +296,29 @@ class Schedule:
         return Commons(UpstashQueue(redis, clock, gate, heads, token=token), gate, heads)
 
     def _start_runner(self, name: str) -> None:
-        process = Process(name)
+        """Invocations one after the other, each a process of its own: one dies, the next begins."""
 
-        def work() -> None:
-            for _ in range(self.plan.runs):
-                sync = self._engine_of(process)
-                box = Deadline.after(
-                    SimClock(self.scheduler), self.rng.uniform(1.0, self.plan.box_s)
-                )
-                # An invocation may fail as a whole when the database is lost: the next one goes on.
-                with suppress(StorageError, RedisError):
-                    if self.rng.random() < 0.5:
-                        sync.step(self.stream_ids, box)
-                    else:
-                        sync.sweep()
-                        sync.run(box)
+        def start_all() -> None:
+            for number in range(self.plan.runs):
+                process = Process(f"{name}.{number}")
+                task = self.scheduler.spawn(process.name, self._invocation, process)
+                while not task.done and not process.dead:
+                    self.scheduler.sleep(1.0)
                 self.scheduler.sleep(self.rng.random() * 8)
 
-        self.scheduler.spawn(name, work, process)
+        self.scheduler.spawn(name, start_all)
+
+    def _invocation(self) -> None:
+        """One box of a fresh process."""
+        sync = self._engine_of(self.scheduler.current().process)
+        box = Deadline.after(SimClock(self.scheduler), self.rng.uniform(1.0, self.plan.box_s))
+        # An invocation may fail as a whole when the database is lost: the next one goes on.
+        with suppress(StorageError, RedisError):
+            if self.rng.random() < 0.5:
+                sync.step(self.stream_ids, box)
+            else:
+                sync.sweep()
+                sync.run(box)
 
     def _live(self) -> None:
         """The chain goes on while it is read."""
@@ -333,22 +346,26 @@ class Schedule:
             self.invariants.expect_rewind()
         self.scheduler.spawn("last", self._finish, Process("last"))
         self.scheduler.run()
-        for stream_id, state in shelf().driver.execute(STATES).fetchall():
-            assert state == "up_to_date", f"seed {self.seed}: stream {stream_id} is {state}"
+        left = self._not_done()
+        assert not left, f"seed {self.seed}: streams without an end: {left}"
 
     def _finish(self) -> None:
+        """One run after the other, in which only time helps: nothing is made due from outside."""
         process = self.scheduler.current().process
-        for _ in range(30):
-            shelf().driver.execute(BEHIND, (self.world.head(CHAIN),))
+        for _ in range(ROUNDS):
             self.stream_ids = self._live_or_filling()
             sync, box = self._engine_of(process), Deadline.after(SimClock(self.scheduler), 60)
             if self.by_queue:
-                swept = sync.sweep()
-                report = sync.run(box)
+                sync.sweep()
+                sync.run(box)
             else:
-                swept, report = 0, sync.step(self.stream_ids, box)
+                sync.step(self.stream_ids, box)
             if self.changing:
                 self._change_source(process)
-            elif not swept and not report.chunks:
+            elif not self._not_done():
                 return
             self.scheduler.sleep(30)
+
+    def _not_done(self) -> list[tuple[object, ...]]:
+        """Streams that are not up to date with the present head."""
+        return shelf().driver.execute(NOT_DONE, (self.world.head(CHAIN),)).fetchall()

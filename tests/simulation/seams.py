@@ -9,7 +9,12 @@ from typing import Any, NoReturn, TypeVar, cast
 from sqlalchemy import Connection
 
 from shared.clock import Deadline
-from shared.errors import DeadlineExceededError, RedisUnreachableError, StorageError
+from shared.errors import (
+    DeadlineExceededError,
+    RedisUnreachableError,
+    StorageError,
+    StorageRefusedError,
+)
 from shared.http import Http, HttpResponse
 from shared.queue.base import Claim, Outcome, Push, Queue
 from shared.seams import Handle
@@ -69,8 +74,11 @@ class SimUnit:
         return result
 
     def _take(self, label: str, step: Callable[[Connection], T]) -> T:
-        with RawConnection(self._driver) as connection:
-            result = step(cast("Connection", connection))
+        try:
+            with RawConnection(self._driver) as connection:
+                result = step(cast("Connection", connection))
+        except sqlite3.IntegrityError as exc:
+            raise StorageRefusedError(str(exc)) from exc
         self._check(label, self._process.name)
         return result
 

@@ -9,10 +9,11 @@ SEED = 11
 KINDS = ("first sync", "incremental sync", "reorganisation", "rewind", "change of provider")
 
 
-def begun(kind: str) -> Schedule:
+def begun(kind: str, *, by_queue: bool = False) -> Schedule:
     """A schedule that stands before the sync in question."""
     schedule = Schedule(SEED, QUIET)
     schedule.calm = True
+    schedule.by_queue = by_queue
     if kind == "first sync":
         return schedule
     schedule.sync_once()
@@ -27,13 +28,16 @@ def begun(kind: str) -> Schedule:
     return schedule
 
 
+@pytest.mark.parametrize("by_queue", [False, True], ids=["by ledger", "by queue"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_crash_at_any_step_leaves_nothing_that_a_fresh_run_does_not_mend(kind: str) -> None:
-    steps = begun(kind).sync_once()
+def test_crash_at_any_step_leaves_nothing_that_a_fresh_run_does_not_mend(
+    kind: str, by_queue: bool
+) -> None:
+    steps = begun(kind, by_queue=by_queue).sync_once()
     assert steps > 20
 
     for step in range(1, steps + 1):
-        schedule = begun(kind)
+        schedule = begun(kind, by_queue=by_queue)
         schedule.sync_once(crash_at=step)
         assert schedule.scheduler.crashes == 1
         schedule.settle()

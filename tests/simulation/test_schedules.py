@@ -1,9 +1,14 @@
 """Seeded schedules: killed, frozen, doubled and lied to, the ledger equals the chain."""
 
+import subprocess
+import sys
+
 import pytest
 
+from shared.emulator.faults import FAULTS
+from tests.commands import ROOT
 from tests.simulation import mutants
-from tests.simulation.__main__ import failure, shrunk
+from tests.simulation.__main__ import failure, shrunk, told
 from tests.simulation.bugs import CONTROL, MUTANTS, Mutant
 from tests.simulation.schedule import QUIET, THEMES, Schedule
 
@@ -15,8 +20,7 @@ AT_ONCE = 25
 def test_ledger_equals_the_oracle_whatever_happens_on_the_way(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         if failure(seed) is not None:
-            plan, what, trace = shrunk(seed)
-            pytest.fail("\n".join([*trace[-60:], f"seed {seed}: {what}", f"fails with {plan}"]))
+            pytest.fail(told(seed, *shrunk(seed)))
 
 
 def test_quiet_schedule_needs_no_luck() -> None:
@@ -48,3 +52,37 @@ def test_nothing_is_found_where_no_bug_is_planted() -> None:
 
 def test_every_theme_has_its_seeds() -> None:
     assert len(THEMES) * 20 < SEEDS
+
+
+def test_every_fault_of_the_local_provider_is_met() -> None:
+    met: set[str] = set()
+    for seed in range(0, 20 * len(THEMES), len(THEMES)):
+        schedule = Schedule(seed)
+        schedule.run()
+        met |= schedule.emulator.stats()["faults"].keys()
+
+    assert met == set(FAULTS)
+
+
+def test_a_failing_seed_is_shrunk_to_the_same_failure_and_can_be_replayed() -> None:
+    code = """
+import sys
+from tests.simulation import bugs, mutants
+mutant = next(each for each in bugs.MUTANTS if each.name == "no fence")
+sys.meta_path.insert(0, mutants._Planter(mutant))
+from tests.simulation import __main__ as run
+seed = next(seed for seed in range(100) if run.failure(seed))
+before = run.failure(seed)
+plan, what, trace = run.shrunk(seed)
+assert run._kind(what) == run._kind(before[0]), (what, before[0])
+assert run.failure(seed, plan) == (what, trace)
+assert "--replay" in run.told(seed, plan, what, trace)
+print(len(before[1]), len(trace))
+"""
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split()[-2:])
+    assert after < before / 2

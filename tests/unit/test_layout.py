@@ -10,7 +10,17 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("functions", "shared", "schema", "tests", "benchmarks")
 MOST_LINES = 400
 # Not needed to answer a request: each would be paid for by every cold start.
-HEAVY = ("boto3", "bullmq", "alembic", "uvicorn", "shared.emulator", "Crypto", "fakeredis", "redis")
+HEAVY = (
+    "alembic",
+    "boto3",
+    "bullmq",
+    "Crypto",
+    "fakeredis",
+    "mangum",
+    "redis",
+    "shared.emulator",
+    "uvicorn",
+)
 
 
 def test_no_file_is_longer_than_a_person_wants_to_read() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.conftest import Database
 from tests.rigs import Rig
 
 CHAIN = 1
+EARLY, LATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class Move:
@@ -32,41 +34,55 @@ class Move:
 
     def finish(self) -> None:
         """Make the new streams live and delete the old ones."""
-        while self.rig.engine().tidy():
+        while self.tidy():
             pass
 
-    def history(self) -> Any:
+    def tidy(self) -> bool:
+        """Make the new streams live, and delete one batch of the old ones."""
+        return self.rig.engine().tidy()
+
+    def history(self, wanted: HistoryFilter | None = None) -> Any:
         return history_page(
-            self.database.engine, **self.subject, wanted=HistoryFilter(), limit=10_000, cursor=None
+            self.database.engine,
+            **self.subject,
+            wanted=wanted or HistoryFilter(),
+            limit=10_000,
+            cursor=None,
         )
+
+    def filtered_history(self) -> Any:
+        return self.history(HistoryFilter(since=EARLY, until=LATE))
 
     def balances(self) -> Any:
         return balances(self.database.engine, **self.subject)
 
     @contextmanager
-    def finished_after(self, statements: int) -> Iterator[list[str]]:
+    def finished_after(
+        self, statements: int, finish: Callable[[], object] | None = None
+    ) -> Iterator[list[str]]:
         """Finish behind the given number of statements of whoever reads."""
         seen: list[str] = []
 
         def count(*args: Any) -> None:
             seen.append(args[2])
             if len(seen) == statements:
-                self.finish()
+                (finish or self.finish)()
 
         event.listen(self.database.engine, "after_cursor_execute", count)
         yield seen
         event.remove(self.database.engine, "after_cursor_execute", count)
 
 
-@pytest.mark.parametrize("read", [Move.history, Move.balances])
-@pytest.mark.parametrize("statements", range(1, 6))
+@pytest.mark.parametrize("whole", [True, False], ids=["all deleted", "one batch deleted"])
+@pytest.mark.parametrize("read", [Move.history, Move.filtered_history, Move.balances])
+@pytest.mark.parametrize("statements", range(1, 8))
 def test_answer_is_of_one_generation_whenever_the_change_comes(
-    database: Database, statements: int, read: Callable[[Move], Any]
+    database: Database, statements: int, read: Callable[[Move], Any], whole: bool
 ) -> None:
     move = Move(database)
     old = read(move)
 
-    with move.finished_after(statements):
+    with move.finished_after(statements, move.finish if whole else move.tidy):
         told = read(move)
 
     move.finish()

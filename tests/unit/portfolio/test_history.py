@@ -106,6 +106,24 @@ def test_an_address_without_movements_has_an_empty_history(ledger: Ledger) -> No
     assert ledger.page() == HistoryPage([], None)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_a_time_that_falls_within_a_stream_loses_no_row(ledger: Ledger, limit: int) -> None:
+    # As between two pages of a reorganisation, when the new block 10 is later than the old 11.
+    for block, at_s in ((9, 9), (10, 20), (11, 11), (12, 12)):
+        ledger.add(0, block=block, at=START + timedelta(seconds=at_s), amount=block)
+
+    assert ledger.amounts(limit) == ["12", "11", "10", "9"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_equal_times_over_two_chains_lose_no_row(ledger: Ledger, limit: int) -> None:
+    for number, count in ((0, 2), (2, 3)):
+        for block in range(count):
+            ledger.add(number, block=10 + block, at=START, amount=100 * (number + 1) + block)
+
+    assert ledger.amounts(limit) == ["101", "100", "302", "301", "300"]
+
+
 def test_equal_times_are_ordered_by_chain_block_place_and_stream(ledger: Ledger) -> None:
     ledger.add(2, block=900, pos=1, at=_at(50), amount=5)  # another chain: after chain 1
     ledger.add(0, block=100, pos=1, at=_at(50), amount=4)

@@ -7,7 +7,7 @@ import pytest
 from shared.emulator.faults import FaultPlan, fault
 from shared.emulator.world import World, WorldConfig
 from tests import truth
-from tests.benches import ROWS, Bench
+from tests.benches import ROWS, Bench, gone
 from tests.conftest import Database
 from tests.rigs import LIMITS, Rig, coin_row
 
@@ -229,3 +229,24 @@ def test_a_new_anchor_vouches_for_nothing_that_was_read_before_a_fork(
 
     assert bench.holds_what_the_provider_says()
     assert bench.stream()["synced_block"] == 120
+
+
+def test_a_contradiction_found_at_the_second_try_stops_the_stream_too(bench: Bench) -> None:
+    bench.source.rows = [coin_row(block) for block in (5, 15, 94)]
+    grown(bench, [100])
+    assert bench.stream()["settled_block"] == 94
+    bench.source.rows = [coin_row(5), coin_row(15), coin_row(94, 9, amount=77)]
+    bench.source.newest = 130
+    bench.rig.ask()
+
+    # The answer to the first try is lost; the second, a moment later, is told the truth.
+    outcomes = []
+    for _ in range(3):
+        bench.unit.before["page"] = gone
+        outcomes += [chunk.outcome for chunk in bench.step()]
+        bench.database.advance(1_000)
+
+    assert "done" not in outcomes
+    now = bench.stream()
+    assert (now["state"], now["error_code"]) == ("stopped", "history_changed")
+    assert now["settled_block"] == 94

@@ -223,3 +223,13 @@ def test_a_provider_that_stays_broken_is_asked_three_times(
 
 def test_limits_are_the_sources_own(reader: Reader) -> None:
     assert reader.limits("etherscan", 7) == Limits(10, 100, 1.0, 7)
+
+
+def test_a_lower_hash_is_never_older_than_a_higher_one(
+    reader: Reader, provider: Provider, within: Within
+) -> None:
+    before = reader.block_hash("etherscan", 1, 5, within(30))
+    provider.number = 101  # every hash of this provider is another now: the chain forked
+    reader.block_hash("etherscan", 1, 50, within(30))
+
+    assert reader.block_hash("etherscan", 1, 5, within(30)) != before
