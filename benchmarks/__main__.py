@@ -18,6 +18,7 @@ BENCHMARKS = (
     "cold_start",
     "simulation",
 )
+LIMITS = Path(__file__).parent / "limits.md"
 REPORT = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
@@ -52,7 +53,7 @@ def report(measures: list[Measure]) -> str:
         f" {'yes' if each.met else '**no**'} |"
         for each in measures
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + LIMITS.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

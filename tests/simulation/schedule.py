@@ -67,18 +67,19 @@ SELECT s.id, s.synced_block, (SELECT to_block FROM run r WHERE r.stream_id = s.i
 FROM stream s WHERE s.state = 'up_to_date'
 """
 ROUNDS = 40
+CALM_REFRESH_S = 100.0
 KIND_ODDS = 0.6
 UPSTASH_ODDS = 0.4
 RATE = 50.0
 
 
 @cache
-def settings() -> Settings:
-    """Short leases, and streams that are soon due again."""
+def settings(*, calm: bool) -> Settings:
+    """Short leases, and streams that are soon due again; in the calm end not within one box."""
     return Settings(
         lease_s=20.0,
         reserve_s=0.2,
-        refresh_s=5.0,
+        refresh_s=CALM_REFRESH_S if calm else 5.0,
         max_attempts=10_000,
         source={key: SourceOptions(base_url=url) for key, url in SOURCES.items()},
     )
@@ -262,7 +263,11 @@ class Schedule:
         http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
         limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
         sources = {
-            key: Shrunk(registry.load(key, http, settings()), limits, anchors=self.plan.anchors)
+            key: Shrunk(
+                registry.load(key, http, settings(calm=self.calm)),
+                limits,
+                anchors=self.plan.anchors,
+            )
             for key in SOURCES
         }
         lost_odds = 0.0 if self.calm else self.plan.lost_odds
@@ -277,7 +282,7 @@ class Schedule:
             rng=self.rng,
             spawn=SimSpawn(self.scheduler, process),
         )
-        return SyncEngine(seams, sources.__getitem__, settings(), holder=process.name)
+        return SyncEngine(seams, sources.__getitem__, settings(calm=self.calm), holder=process.name)
 
     def _commons(
         self, clock: SimClock, unit: SimUnit, process: Process, lost_odds: float
