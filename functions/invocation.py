@@ -27,20 +27,17 @@ class TickReport:
     more: bool
 
 
-def deadline_of(runtime: Runtime, remaining_s: float | None = None) -> Deadline:
+def deadline_of(runtime: Runtime) -> Deadline:
     """When this invocation must have done its work: as its platform tells, else as the settings do.
 
-    Args:
-        runtime: Knows the clock and the settings.
-        remaining_s: What the entry point was told of its end, as by Lambda; else Vercel is asked.
+    The platform kills at its end; the reserve before it is for starting whoever goes on.
     """
     clock, settings = runtime.clock, runtime.settings
-    if remaining_s is None and (end := told_end(platform_of(settings))) is not None:
-        remaining_s = (end - clock.now()).total_seconds()
-    if remaining_s is None:
+    end = told_end(platform_of(settings))
+    if end is None:
         return Deadline.after(clock, settings.run_budget_s)
-    # The platform kills at its end: the reserve is for starting whoever goes on.
-    return Deadline.after(clock, max(0.0, remaining_s - settings.reserve_s))
+    left_s = (end - clock.now()).total_seconds() - settings.reserve_s
+    return Deadline.after(clock, max(0.0, left_s))
 
 
 def run_once(runtime: Runtime, deadline: Deadline) -> RunReport:

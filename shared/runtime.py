@@ -11,9 +11,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from schema import migrate
 from schema.engine import make_engine
+from shared import database_url
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, TallybookError
 from shared.http import Http
+from shared.platform import platform_of
 from shared.prices.lookup import Freshness
 from shared.prices.refresh import PriceRefresher
 from shared.queue.base import QueueStats
@@ -143,12 +145,15 @@ class Runtime:
         return cast("T", self._parts[name])
 
     def _make_engine(self) -> Engine:
+        named = self.settings.database_url
+        url = None if named is None else named.get_secret_value()
+        database_url.check(url, platform_of(self.settings))
         try:
             return make_engine(self.settings.resolved_database_url(), now=self.clock.now)
         except (ValueError, SQLAlchemyError) as exc:
             # Without the URL, which holds a password.
-            named = str(exc).startswith("DATABASE_URL")
-            detail = str(exc) if named else "DATABASE_URL cannot be parsed"
+            in_our_words = str(exc).startswith("DATABASE_URL")
+            detail = str(exc) if in_our_words else "DATABASE_URL cannot be parsed"
             fix = "Set DATABASE_URL to postgresql://.. or sqlite:///.., or unset it."
             raise ConfigError(detail, fix=fix) from None
 

@@ -86,6 +86,13 @@ class Settings(BaseSettings):
     sqs_queue_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     source: dict[str, SourceOptions] = Field(default_factory=dict)
+    vercel: str | None = Field(default=None, description="Set by Vercel itself.")
+    aws_lambda_function_name: str | None = Field(default=None, description="Set by Lambda itself.")
+    railway_environment_name: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("railway_environment_name", "railway_environment"),
+        description="Set by Railway itself.",
+    )
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from pydantic import AliasChoices
 from sqlalchemy import Engine, text
 
 from schema import migrate
@@ -55,6 +56,9 @@ class Database:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove every variable that settings would read."""
     ours = {name.upper() for name in Settings.model_fields}
+    for field in Settings.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            ours |= {str(choice).upper() for choice in field.validation_alias.choices}
     for name in list(os.environ):  # noqa: TID251 - to protect tests from it
         if name.upper() in ours or name.upper().startswith("SOURCE__"):
             monkeypatch.delenv(name)

@@ -4,8 +4,8 @@ import msgspec
 from fastapi import APIRouter, Depends, Response
 
 from functions.deps import RuntimeDep, require_cron
+from functions.invocation import deadline_of
 from functions.openapi import answers, json_answer
-from shared.clock import Deadline
 from shared.prices.refresh import RefreshReport
 
 router = APIRouter(tags=["internal"], dependencies=[Depends(require_cron)])
@@ -60,8 +60,7 @@ RESPONSES = answers(
 @router.post(PATH, operation_id="refreshPrices", responses=RESPONSES)
 def refresh_prices(runtime: RuntimeDep) -> Response:
     """Ask for the prices that are due, oldest first, until none is or the box is over."""
-    deadline = Deadline.after(runtime.clock, runtime.settings.run_budget_s)
-    return json_answer(view_of(runtime.prices.refresh(deadline)))
+    return json_answer(view_of(runtime.prices.refresh(deadline_of(runtime))))
 
 
 def view_of(report: RefreshReport) -> PricesRefreshed:
