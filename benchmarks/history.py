@@ -76,7 +76,9 @@ def page(
 
 
 def newest(connection: Connection, stream_ids: list[int], depth: float) -> int:
-    """One page that begins behind a share of each stream's rows."""
+    """One page that begins behind a share of each stream's rows, or at the tops."""
+    if not depth:
+        history.tops(connection, stream_ids)
     block = FIRST_BLOCK + int(ROWS * (1 - depth)) // ROWS_A_BLOCK
     windows = [Window(stream_id, block, 0) for stream_id in stream_ids]
     return len(page(connection, windows, MovementFilter()))

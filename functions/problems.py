@@ -13,6 +13,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from shared.errors import (
@@ -106,6 +107,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DBAPIError, _database_error)
+    app.add_exception_handler(PoolTimeoutError, _pool_is_empty)
 
 
 def unexpected(scope: Mapping[str, Any], exc: Exception) -> Response:
@@ -168,3 +170,10 @@ def _database_error(request: Request, exc: Exception) -> Response:
     return problem(
         request.scope, 503, meaning.code, meaning.sentence, fix=meaning.fix, headers=headers
     )
+
+
+def _pool_is_empty(request: Request, exc: Exception) -> Response:
+    log.error("no connection was free in time", exc_info=exc, extra=_trace(request.scope))
+    headers = {"Retry-After": str(RETRY_STORAGE_S)}
+    detail = "too many calls at once: no connection to the database was free in time"
+    return problem(request.scope, 503, StorageError.code, detail, headers=headers)

@@ -18,6 +18,7 @@ BUSY_TIMEOUT_S = 10.0
 READ_ONLY = "tallybook_read"
 RESTS_SINCE = "tallybook_rests_since"
 TRUSTED_S = 1.0
+POOL_WAIT_S = 10.0
 BINARY = "tallybook_binary"
 BINARY_FORMAT = 1  # psycopg.pq.Format.BINARY
 
@@ -40,6 +41,7 @@ def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = 3) ->
         parsed,
         pool_size=pool_size,
         max_overflow=pool_size,
+        pool_timeout=POOL_WAIT_S,
         # Behind a transaction pooler a prepared statement belongs to somebody else's connection.
         connect_args={"prepare_threshold": None},
     )

@@ -10,9 +10,11 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from schema.engine import autocommit
 from shared.clock import Clock, Deadline, SystemClock
+from shared.errors import StorageUnreachableError
 from shared.gate import Pacer, RateGate
 from shared.heads import Heads
 from shared.http import Http
@@ -105,6 +107,9 @@ class SqlUnit:
                 return step(connection)
         except DBAPIError as exc:
             raise storage_error(exc, f" at step {label}") from exc
+        except PoolTimeoutError as exc:
+            message = f"no connection to the database was free in time at step {label}"
+            raise StorageUnreachableError(message) from exc
 
 
 class Threads:

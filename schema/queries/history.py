@@ -81,11 +81,12 @@ FROM movement m JOIN asset a ON a.id = m.asset_id
 WHERE m.stream_id = :stream_id AND (m.block, m.pos) < (:block, :pos) AND m.block >= :lo {more}
 ORDER BY m.block DESC, m.pos DESC LIMIT :most
 """
+# Two look-ups by the key; a join on both columns at once would read the whole table.
 _TOPS = Statement("""
-SELECT m.stream_id, m.block, m.pos FROM {t}stream s JOIN {t}movement m ON m.stream_id = s.id
-  AND (m.block, m.pos) = (SELECT block, pos FROM {t}movement t WHERE t.stream_id = s.id
-    ORDER BY t.block DESC, t.pos DESC LIMIT 1)
-WHERE s.id {any:stream_ids}
+SELECT s.id,
+  (SELECT block FROM {t}movement WHERE stream_id = s.id ORDER BY block DESC, pos DESC LIMIT 1),
+  (SELECT pos FROM {t}movement WHERE stream_id = s.id ORDER BY block DESC, pos DESC LIMIT 1)
+FROM {t}stream s WHERE s.id {any:stream_ids}
 """)
 # Times follow blocks, and the key is by block: halve the blocks until one is left, on the server.
 _PROBE = """(SELECT at FROM {t}movement m WHERE m.stream_id = q.stream_id
@@ -137,7 +138,7 @@ def newest(
 def tops(connection: Connection, stream_ids: Collection[int]) -> dict[int, tuple[int, int]]:
     """Block and place of the newest movement of each stream that has any."""
     found = _TOPS.run(connection, stream_ids=list(stream_ids))
-    return {row[0]: (row[1], row[2]) for row in found}
+    return {row[0]: (row[1], row[2]) for row in found if row[1] is not None}
 
 
 def _in_order(
