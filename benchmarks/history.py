@@ -13,13 +13,14 @@ from sqlalchemy import Connection, Engine, event, text
 from benchmarks.harness import Measure, limit, postgres
 from schema.engine import reading
 from schema.queries import asset, history
-from schema.queries.history import MovementFilter, MovementView, Window
-from tests.factories import make_address, make_stream, save
+from schema.queries.history import MovementFilter, OfWallet, Window
+from tests.factories import make_address, make_stream, make_wallet, save
 
 CHAINS = (1, 10, 100, 137, 8453, 42161)
 ROWS, FIRST_BLOCK, ROWS_A_BLOCK = 200_000, 1_000_000, 10
 ASSETS, RARE, ABSENT = 20, 21, 22  # numbers of the contracts of each chain
 PAGE_ROWS, ROUNDS = 51, 15
+WALLET = OfWallet("local", 1)
 FILL = (
     """
     INSERT INTO tallybook.asset (chain_id, standard, contract, symbol, decimals)
@@ -51,6 +52,7 @@ def fill(engine: Engine) -> list[int]:
     """Six streams of one address with 20 common assets and a rare one; their ids."""
     [address] = save(engine, make_address())
     made = save(engine, *(make_stream(address_id=address.id, chain_id=chain) for chain in CHAINS))
+    save(engine, make_wallet(address_id=address.id, chain_ids=list(CHAINS)))
     named = {
         "rows": ROWS,
         "first_block": FIRST_BLOCK,
@@ -67,21 +69,11 @@ def fill(engine: Engine) -> list[int]:
     return [stream.id or 0 for stream in made]
 
 
-def page(
-    connection: Connection, windows: list[Window], wanted: MovementFilter
-) -> list[MovementView]:
-    """One page of the streams that ``fill`` made: one a chain, in the order of the chains."""
-    chain_of = dict(enumerate(CHAINS, 1))
-    return history.newest(connection, windows, wanted, chain_of=chain_of, most=PAGE_ROWS)
-
-
 def newest(connection: Connection, stream_ids: list[int], depth: float) -> int:
     """One page that begins behind a share of each stream's rows, or at the tops."""
-    if not depth:
-        history.tops(connection, stream_ids)
     block = FIRST_BLOCK + int(ROWS * (1 - depth)) // ROWS_A_BLOCK
-    windows = [Window(stream_id, block, 0) for stream_id in stream_ids]
-    return len(page(connection, windows, MovementFilter()))
+    windows = [Window(stream_id, block, 0) for stream_id in stream_ids] if depth else None
+    return len(history.newest(connection, WALLET, windows, MovementFilter(), most=PAGE_ROWS).rows)
 
 
 def of_asset(connection: Connection, stream_ids: list[int], number: int) -> int:
@@ -89,7 +81,7 @@ def of_asset(connection: Connection, stream_ids: list[int], number: int) -> int:
     held = asset.held_assets(connection, stream_ids, contract=number.to_bytes(20), token_id=None)
     windows = [Window(stream_id) for stream_id in held]
     wanted = MovementFilter(asset_ids={each for ids in held.values() for each in ids})
-    return len(page(connection, windows, wanted))
+    return len(history.newest(connection, WALLET, windows, wanted, most=PAGE_ROWS).rows)
 
 
 def database_ms(connection: Connection, work: Callable[[], object]) -> float:

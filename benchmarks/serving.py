@@ -19,7 +19,6 @@ from urllib.request import urlopen
 
 from benchmarks import history
 from benchmarks.harness import Measure, postgres, ratio
-from tests.factories import make_wallet, save
 
 ROOT = Path(__file__).parent.parent
 NODE = ROOT / "benchmarks" / "node"
@@ -90,7 +89,6 @@ def run() -> list[Measure]:
     with postgres() as engine, ExitStack() as servers:
         streams = history.fill(engine)
         assert streams
-        save(engine, make_wallet(chain_ids=list(history.CHAINS)))
         env = {"DATABASE_URL": engine.url.set(drivername="postgresql").render_as_string(False)}
 
         def serve(*words: str) -> str:

@@ -19,17 +19,18 @@ READ_ONLY = "tallybook_read"
 RESTS_SINCE = "tallybook_rests_since"
 TRUSTED_S = 1.0
 POOL_WAIT_S = 10.0
+POOL_SIZE = 6
 BINARY = "tallybook_binary"
 BINARY_FORMAT = 1  # psycopg.pq.Format.BINARY
 
 
-def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = 3) -> Engine:
+def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = POOL_SIZE) -> Engine:
     """An engine for Postgres or SQLite.
 
     Args:
         url: ``postgres://``, ``postgresql://`` (both are taken as psycopg 3) or ``sqlite:///``.
         now: The clock of an SQLite database, which has none of its own; Postgres uses its server's.
-        pool_size: Connections kept, opened on first use.
+        pool_size: Connections at most, opened as they are needed and kept.
 
     Raises:
         ValueError: The URL is of another database.
@@ -40,7 +41,9 @@ def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = 3) ->
     engine = create_engine(
         parsed,
         pool_size=pool_size,
-        max_overflow=pool_size,
+        # One that is opened for a peak and closed behind it costs more than what it is used for.
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=POOL_WAIT_S,
         # Behind a transaction pooler a prepared statement belongs to somebody else's connection.
         connect_args={"prepare_threshold": None},

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, Field
 
 from functions.api.wallets import WalletId, wallet_for
 from functions.deps import OwnerDep, RuntimeDep
 from functions.openapi import answers, json_answer
+from schema.queries.history import OfWallet
 from schema.types import MovementKind
 from shared.errors import InvalidInputError
 from shared.portfolio.balances import BalanceLine, balances
@@ -28,8 +29,8 @@ router = APIRouter(tags=["portfolio"])
 NATIVE = "native"
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-Chain = Annotated[int | None, Query(ge=1, le=2**63 - 1, examples=[1])]
-Moment = Annotated[AwareDatetime | None, Query(ge=EARLIEST, le=LATEST)]
+Chain = Annotated[int | None, Field(ge=1, le=2**63 - 1, examples=[1])]
+Moment = Annotated[AwareDatetime | None, Field(ge=EARLIEST, le=LATEST)]
 KindName = Literal[
     "transfer", "fee", "internal", "erc20", "erc721", "erc1155", "withdrawal", "genesis"
 ]
@@ -85,37 +86,42 @@ HISTORY = HistoryPage(
 )
 
 
-async def history_filter(
-    chain: Chain = None,
-    asset: Annotated[
-        str | None, Query(pattern=r"^(native|0x[0-9a-fA-F]{40})$", description="native, or 0x..")
-    ] = None,
-    token_id: Annotated[str | None, Query(pattern=r"^[0-9]{1,78}$")] = None,
-    kind: Annotated[KindName | None, Query()] = None,
-    direction: Annotated[Literal["in", "out"] | None, Query()] = None,
-    since: Annotated[Moment, Query(alias="from", description="Included.")] = None,
-    until: Annotated[Moment, Query(alias="to", description="Not included.")] = None,
-) -> HistoryFilter:
-    """The filter that a query asks for.
+class HistoryQuery(BaseModel):
+    """What a query asks for."""
 
-    Raises:
-        InvalidInputError: A token id without its contract.
-    """
-    choice = None
-    if asset is not None:
-        contract = None if asset == NATIVE else bytes.fromhex(asset.removeprefix("0x"))
-        choice = AssetChoice(contract, None if token_id is None else int(token_id))
-    if token_id is not None and (choice is None or choice.contract is None):
-        detail = "token_id: give the contract as asset as well"
-        raise InvalidInputError(detail)
-    return HistoryFilter(
-        chain_id=chain,
-        asset=choice,
-        kind=None if kind is None else MovementKind[kind.upper()],
-        direction=direction,
-        since=None if since is None else since.astimezone(UTC),
-        until=None if until is None else until.astimezone(UTC),
+    chain: Chain = None
+    asset: str | None = Field(
+        None, pattern=r"^(native|0x[0-9a-fA-F]{40})$", description="native, or 0x.."
     )
+    token_id: str | None = Field(None, pattern=r"^[0-9]{1,78}$")
+    kind: KindName | None = None
+    direction: Literal["in", "out"] | None = None
+    since: Moment = Field(None, alias="from", description="Included.")
+    until: Moment = Field(None, alias="to", description="Not included.")
+    limit: int = Field(100, ge=1, le=500)
+    cursor: str | None = Field(None, max_length=20_000)
+
+    def filter(self) -> HistoryFilter:
+        """Its filter.
+
+        Raises:
+            InvalidInputError: A token id without its contract.
+        """
+        choice = None
+        if self.asset is not None:
+            named = self.asset != NATIVE
+            contract = bytes.fromhex(self.asset.removeprefix("0x")) if named else None
+            choice = AssetChoice(contract, None if self.token_id is None else int(self.token_id))
+        if self.token_id is not None and (choice is None or choice.contract is None):
+            detail = "token_id: give the contract as asset as well"
+            raise InvalidInputError(detail)
+        return HistoryFilter(
+            asset=choice,
+            kind=None if self.kind is None else MovementKind[self.kind.upper()],
+            direction=self.direction,
+            since=None if self.since is None else self.since.astimezone(UTC),
+            until=None if self.until is None else self.until.astimezone(UTC),
+        )
 
 
 @router.get(
@@ -157,18 +163,16 @@ def get_history(
     owner: OwnerDep,
     runtime: RuntimeDep,
     wallet_id: WalletId,
-    wanted: Annotated[HistoryFilter, Depends(history_filter)],
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    cursor: Annotated[str | None, Query(max_length=20_000)] = None,
+    query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """All movements on all chains; what arrives while paging never disturbs it."""
-    wallet = wallet_for(runtime, owner, wallet_id)
     page = history_page(
         runtime.engine,
-        address_id=wallet.address_id,
-        chain_ids=wallet.chain_ids,
-        wanted=wanted,
-        limit=limit,
-        cursor=cursor,
+        OfWallet(owner, wallet_id, query.chain),
+        wanted=query.filter(),
+        limit=query.limit,
+        cursor=query.cursor,
     )
+    if not page.items:
+        wallet_for(runtime, owner, wallet_id)  # or is there no such wallet?
     return json_answer(page)

@@ -7,6 +7,7 @@ import msgspec
 
 from functions.cli.session import add_subject, known_address, opened, warn_if_incomplete
 from functions.cli.tables import print_history
+from schema.queries.history import OfAddress
 from shared.portfolio.history import HistoryFilter, history_page
 
 NAME = "history"
@@ -32,8 +33,7 @@ def run(args: argparse.Namespace) -> int:
         while left > 0:
             page = history_page(
                 runtime.engine,
-                address_id=address_id,
-                chain_ids=[args.chain],
+                OfAddress(address_id, [args.chain]),
                 wanted=HistoryFilter(),
                 limit=min(left, PAGE),
                 cursor=cursor,

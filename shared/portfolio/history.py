@@ -4,7 +4,7 @@ Each stream is read from its own position and the streams are merged here. The c
 position for every stream that had rows when paging began: what arrives on top meanwhile stays out.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -12,13 +12,16 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, Engine
 
+from schema.engine import reading
 from schema.queries import asset, history
 from schema.queries.history import (
     MAX_INT64,
     MIN_INT64,
     Direction,
+    Found,
     MovementFilter,
     MovementView,
+    Subject,
     Window,
 )
 from schema.types import MovementKind
@@ -26,7 +29,6 @@ from shared.address import checksum_address
 from shared.errors import InvalidCursorError
 from shared.portfolio import cursor as cursors
 from shared.portfolio.cursor import Position
-from shared.portfolio.live import read_live
 from shared.sources.registry import chain_info
 
 GENESIS_HASH_BYTES = 20
@@ -44,7 +46,6 @@ class AssetChoice(NamedTuple):
 class HistoryFilter:
     """What is wanted; None asks nothing. ``since`` is included, ``until`` is not."""
 
-    chain_id: int | None = None
     asset: AssetChoice | None = None
     kind: MovementKind | None = None
     direction: Direction | None = None
@@ -82,68 +83,74 @@ class HistoryPage(msgspec.Struct, frozen=True):
 
 def history_page(
     engine: Engine,
+    subject: Subject,
     *,
-    address_id: int,
-    chain_ids: Collection[int],
     wanted: HistoryFilter,
     limit: int,
     cursor: str | None,
 ) -> HistoryPage:
-    """The next ``limit`` movements of an address on some chains.
+    """The next ``limit`` movements of a wallet or an address.
 
     Raises:
         InvalidCursorError: The cursor belongs to other filters or another wallet, was altered, or
             points into streams that were replaced since.
     """
-    scope = repr((address_id, sorted(asdict(wanted).items(), key=lambda item: item[0])))
-    chosen = [c for c in chain_ids if wanted.chain_id in {None, c}]
-
-    def read(connection: Connection, chain_of: Mapping[int, int]) -> HistoryPage:
-        positions = None if cursor is None else _resumed(cursor, scope, chain_of)
-        windows, conditions = _windows(connection, chain_of, positions, wanted)
-        rows = history.newest(connection, windows, conditions, chain_of=chain_of, most=limit + 1)
-        shown, following = rows[:limit], {}
-        if len(rows) > limit:
-            following = _following(windows, shown)
-        return HistoryPage(
-            items=[_line(row, chain_of[row.stream_id]) for row in shown],
-            next_cursor=cursors.encode(following, scope) if following else None,
-        )
-
-    return read_live(engine, address_id, chosen, read)
+    scope = repr((*subject, sorted(asdict(wanted).items(), key=lambda item: item[0])))
+    positions = None if cursor is None else cursors.decode(cursor, scope)
+    with reading(engine) as connection:
+        while True:
+            plan = _plan(connection, subject, positions, wanted)
+            found = history.newest(
+                connection, subject, plan.windows, plan.conditions, most=limit + 1
+            )
+            live = {stream.id for stream in found.streams}
+            if positions is not None and not positions.keys() <= live:
+                detail = "another source has replaced what this cursor points into (read again)"
+                raise InvalidCursorError(detail, fix="Start again without a cursor.")
+            if plan.streams is None or plan.streams == live:
+                return _page(found, plan.windows, limit, scope)
 
 
-def _resumed(cursor: str, scope: str, chain_of: Mapping[int, int]) -> dict[int, Position]:
-    """The positions of a cursor, all in streams that may be read here."""
-    positions = cursors.decode(cursor, scope)
-    if not positions.keys() <= chain_of.keys():
-        detail = "this history was read again from another source since the cursor was handed out"
-        raise InvalidCursorError(detail, fix="Start again without a cursor.")
-    return positions
+class _Plan(NamedTuple):
+    """What to read. ``streams``: those it was made for, all of which must be live; None: any."""
+
+    windows: list[Window] | None
+    conditions: MovementFilter
+    streams: set[int] | None = None
 
 
-def _windows(
+def _plan(
     connection: Connection,
-    chain_of: Mapping[int, int],
+    subject: Subject,
     positions: Mapping[int, Position] | None,
     wanted: HistoryFilter,
-) -> tuple[list[Window], MovementFilter]:
+) -> _Plan:
     """What to read of which stream: from its position down to where the time filter begins."""
-    stream_ids = list(chain_of if positions is None else positions)
-    asset_ids = None
+    kind = None if wanted.kind is None else int(wanted.kind)
+    conditions = MovementFilter(None, kind, wanted.direction)
+    if wanted.asset is None and wanted.since is None and wanted.until is None:
+        if positions is None:
+            return _Plan(None, conditions)
+        return _Plan(
+            [Window(stream_id, *start) for stream_id, start in positions.items()], conditions
+        )
+    live = set(positions or history.streams_of(connection, subject))
+    stream_ids = sorted(live)
     if wanted.asset is not None:
         held = asset.held_assets(connection, stream_ids, **wanted.asset._asdict())
         stream_ids = [stream_id for stream_id in stream_ids if stream_id in held]
-        asset_ids = {asset_id for ids in held.values() for asset_id in ids}
-    lows = _bounds(connection, stream_ids, wanted.since)
+        of_asset = {asset_id for ids in held.values() for asset_id in ids}
+        conditions = conditions._replace(asset_ids=of_asset)
+    lows = {}
+    if wanted.since is not None:
+        lows = history.first_blocks(connection, stream_ids, wanted.since)
     starts = _starts(connection, stream_ids, wanted.until) if positions is None else positions
     windows = [
         Window(stream_id, *starts[stream_id], lo_block=lows.get(stream_id, 0))
         for stream_id in stream_ids
         if stream_id in starts
     ]
-    kind = None if wanted.kind is None else int(wanted.kind)
-    return windows, MovementFilter(asset_ids, kind, wanted.direction)
+    return _Plan(windows, conditions, live if positions is None else None)
 
 
 def _starts(
@@ -157,19 +164,25 @@ def _starts(
     return {stream_id: _just_above(*top) for stream_id, top in tops.items()}
 
 
-def _bounds(
-    connection: Connection, stream_ids: list[int], moment: datetime | None
-) -> dict[int, int]:
-    """Per stream, the first block at or after a moment; nothing for no moment."""
-    return {} if moment is None else history.first_blocks(connection, stream_ids, moment)
+def _page(found: Found, windows: list[Window] | None, limit: int, scope: str) -> HistoryPage:
+    """The page as shown; the cursor remembers where each stream goes on."""
+    shown, following = found.rows[:limit], None
+    if len(found.rows) > limit:
+        positions = _began(found, windows)
+        positions |= {row.stream_id: Position(row.block, row.pos) for row in shown}
+        following = cursors.encode(positions, scope)
+    return HistoryPage([_line(row) for row in shown], following)
 
 
-def _following(windows: list[Window], shown: list[MovementView]) -> dict[int, Position]:
-    """Where the next page goes on in each stream."""
-    last = {row.stream_id: Position(row.block, row.pos) for row in shown}
+def _began(found: Found, windows: list[Window] | None) -> dict[int, Position]:
+    """Where reading began in each stream that had rows."""
+    if windows is not None:
+        return {window.stream_id: Position(window.block, window.pos) for window in windows}
+    tops = ((stream.id, stream.block, stream.pos) for stream in found.streams)
     return {
-        window.stream_id: last.get(window.stream_id, Position(window.block, window.pos))
-        for window in windows
+        stream_id: _just_above(block, pos)
+        for stream_id, block, pos in tops
+        if block is not None and pos is not None
     }
 
 
@@ -180,12 +193,12 @@ def _just_above(block: int, pos: int) -> Position:
     return Position(block, pos + 1)
 
 
-def _line(row: MovementView, chain_id: int) -> HistoryLine:
-    chain = chain_info(chain_id)
+def _line(row: MovementView) -> HistoryLine:
+    chain = chain_info(row.chain_id)
     native = row.contract is None
     direction: Direction | None = None if row.amount == "0" else "in"
     return HistoryLine(
-        chain_id=chain_id,
+        chain_id=row.chain_id,
         block=row.block,
         at=row.at.astimezone(UTC),
         tx_hash=_shown_hash(row.tx_hash),

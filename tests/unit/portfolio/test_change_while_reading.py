@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from schema.queries.history import OfAddress
 from shared.emulator.world import World, WorldConfig
 from shared.portfolio.balances import balances
 from shared.portfolio.history import HistoryFilter, history_page
@@ -44,7 +45,7 @@ class Move:
     def history(self, wanted: HistoryFilter | None = None) -> Any:
         return history_page(
             self.database.engine,
-            **self.subject,
+            OfAddress(**self.subject),
             wanted=wanted or HistoryFilter(),
             limit=10_000,
             cursor=None,

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete
 
 from schema.engine import session_scope
+from schema.queries.history import OfAddress, OfWallet, Subject
 from schema.tables import METADATA, Asset, Movement, Stream
 from schema.types import MovementKind, micros_of
 from shared.errors import InvalidCursorError
 from shared.portfolio.history import AssetChoice, HistoryFilter, HistoryPage, history_page
 from tests.conftest import Database
-from tests.factories import make_address, make_asset, make_movement, make_stream, save
+from tests.factories import make_address, make_asset, make_movement, make_stream, make_wallet, save
 from tests.fakes import START
 
+OWNER = "local"
 CHAINS = (1, 10)
 KINDS = ("native", "erc20")
 
@@ -28,26 +30,34 @@ class Ledger:
     """Four streams of one address on two chains, and the assets of each chain."""
 
     engine: Engine
+    wallet_id: int
     address_id: int
     streams: list[Stream]
     assets: dict[int, list[Asset]]
 
     def page(
-        self, cursor: str | None = None, limit: int = 3, wanted: HistoryFilter | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 3,
+        wanted: HistoryFilter | None = None,
+        *,
+        chain_id: int | None = None,
+        by: Subject | None = None,
     ) -> HistoryPage:
         return history_page(
             self.engine,
-            address_id=self.address_id,
-            chain_ids=CHAINS,
+            by or OfWallet(OWNER, self.wallet_id, chain_id),
             wanted=wanted or HistoryFilter(),
             limit=limit,
             cursor=cursor,
         )
 
-    def pages(self, limit: int, wanted: HistoryFilter | None = None) -> list[HistoryPage]:
-        found = [self.page(None, limit, wanted)]
+    def pages(
+        self, limit: int, wanted: HistoryFilter | None = None, chain_id: int | None = None
+    ) -> list[HistoryPage]:
+        found = [self.page(None, limit, wanted, chain_id=chain_id)]
         while found[-1].next_cursor is not None:
-            found.append(self.page(found[-1].next_cursor, limit, wanted))
+            found.append(self.page(found[-1].next_cursor, limit, wanted, chain_id=chain_id))
         return found
 
     def amounts(self, limit: int, wanted: HistoryFilter | None = None) -> list[str]:
@@ -89,8 +99,10 @@ def _ledger(engine: Engine) -> Ledger:
         )
         for chain in CHAINS
     }
+    (wallet,) = save(engine, make_wallet(address_id=address.id, chain_ids=list(CHAINS)))
     assert address.id is not None
-    return Ledger(engine, address.id, streams, assets)
+    assert wallet.id is not None
+    return Ledger(engine, wallet.id, address.id, streams, assets)
 
 
 @pytest.fixture
@@ -104,6 +116,27 @@ def _at(seconds: float) -> datetime:
 
 def test_an_address_without_movements_has_an_empty_history(ledger: Ledger) -> None:
     assert ledger.page() == HistoryPage([], None)
+
+
+def test_a_wallet_and_its_address_tell_the_same(ledger: Ledger) -> None:
+    for number in range(4):
+        ledger.add(number, block=number, at=_at(number))
+
+    both = ledger.page(by=OfAddress(ledger.address_id, list(CHAINS)), limit=9)
+    one = ledger.page(by=OfAddress(ledger.address_id, [10]), limit=9)
+
+    assert len(both.items) == 4
+    assert ledger.page(limit=9) == both
+    assert ledger.page(limit=9, chain_id=10) == one
+    assert {line.chain_id for line in one.items} == {10}
+
+
+def test_nothing_is_told_of_a_wallet_of_somebody_else(ledger: Ledger) -> None:
+    ledger.add(0)
+
+    for wanted in (HistoryFilter(), HistoryFilter(since=_at(-99))):
+        assert ledger.page(by=OfWallet("mallory", ledger.wallet_id), wanted=wanted).items == []
+        assert ledger.page(by=OfWallet(OWNER, ledger.wallet_id + 1), wanted=wanted).items == []
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
@@ -250,12 +283,12 @@ def test_a_cursor_of_other_filters_or_another_address_is_refused(ledger: Ledger)
     for block in range(5):
         ledger.add(0, block=block)
     cursor = ledger.page(limit=2).next_cursor
-    other = Ledger(ledger.engine, ledger.address_id + 1, ledger.streams, ledger.assets)
-
     with pytest.raises(InvalidCursorError):
         ledger.page(cursor, wanted=HistoryFilter(direction="in"))
     with pytest.raises(InvalidCursorError):
-        other.page(cursor)
+        ledger.page(cursor, by=OfWallet(OWNER, ledger.wallet_id + 1))
+    with pytest.raises(InvalidCursorError):
+        ledger.page(cursor, chain_id=CHAINS[0])
 
 
 def test_a_cursor_into_a_replaced_stream_is_refused(ledger: Ledger) -> None:
@@ -291,6 +324,7 @@ class Plan:
     rows: list[tuple[int, int, int, int, MovementKind, int]]
     seconds_per_block: int
     wanted: HistoryFilter
+    chain_id: int | None
     limit: int
 
 
@@ -315,7 +349,6 @@ CHOICES = st.none() | st.sampled_from(
 )
 FILTERS = st.builds(
     HistoryFilter,
-    chain_id=st.none() | st.sampled_from([1, 10, 137]),
     asset=CHOICES,
     kind=st.none() | st.sampled_from([MovementKind.FEE, MovementKind.ERC20]),
     direction=st.none() | st.sampled_from(["in", "out"]),
@@ -327,6 +360,7 @@ PLANS = st.builds(
     rows=st.lists(ROWS, max_size=25, unique_by=lambda row: row[:3]),
     seconds_per_block=st.integers(0, 2),
     wanted=FILTERS,
+    chain_id=st.none() | st.sampled_from([1, 10, 137]),
     limit=st.integers(1, 7),
 )
 
@@ -356,7 +390,7 @@ def _filled(ledger: Ledger, plan: Plan) -> Iterator[list[tuple[Movement, int, As
         ledger.clear()
 
 
-def _matches(wanted: HistoryFilter, movement: Movement, chain_id: int, asset: Asset) -> bool:
+def _matches(wanted: HistoryFilter, movement: Movement, asset: Asset) -> bool:
     sign: dict[str | None, bool] = {
         None: True,
         "in": movement.amount > 0,
@@ -364,8 +398,7 @@ def _matches(wanted: HistoryFilter, movement: Movement, chain_id: int, asset: As
     }
     choice = wanted.asset
     return (
-        wanted.chain_id in {None, chain_id}
-        and wanted.kind in {None, movement.kind}
+        wanted.kind in {None, movement.kind}
         and sign[wanted.direction]
         and (wanted.since is None or movement.at >= wanted.since)
         and (wanted.until is None or movement.at < wanted.until)
@@ -375,17 +408,22 @@ def _matches(wanted: HistoryFilter, movement: Movement, chain_id: int, asset: As
 
 
 def _expected(
-    movements: list[tuple[Movement, int, Asset]], wanted: HistoryFilter
+    movements: list[tuple[Movement, int, Asset]], plan: Plan
 ) -> list[tuple[int, int, str, datetime]]:
-    kept = [entry for entry in movements if _matches(wanted, *entry)]
+    kept = [
+        (movement, chain_id)
+        for movement, chain_id, asset in movements
+        if plan.chain_id in {None, chain_id} and _matches(plan.wanted, movement, asset)
+    ]
     kept.sort(key=lambda e: (-micros_of(e[0].at), e[1], -e[0].block, -e[0].pos, e[0].stream_id))
-    return [(chain, m.block, "0x" + m.tx_hash.hex(), m.at) for m, chain, _ in kept]
+    return [(chain, m.block, "0x" + m.tx_hash.hex(), m.at) for m, chain in kept]
 
 
 def _check(ledger: Ledger, plan: Plan) -> None:
     with _filled(ledger, plan) as movements:
-        lines = [line for page in ledger.pages(plan.limit, plan.wanted) for line in page.items]
-        expected = _expected(movements, plan.wanted)
+        pages = ledger.pages(plan.limit, plan.wanted, plan.chain_id)
+        lines = [line for page in pages for line in page.items]
+        expected = _expected(movements, plan)
 
     assert [(line.chain_id, line.block, line.tx_hash, line.at) for line in lines] == expected
 
