@@ -16,6 +16,8 @@ BENCHMARKS = (
     "history",
     "serving",
     "cold_start",
+    "cold_bundle",
+    "upstash",
     "simulation",
 )
 LIMITS = Path(__file__).parent / "limits.md"

@@ -6,6 +6,8 @@ EIP-55 (https://eips.ethereum.org/EIPS/eip-55): the case of the letters is a che
 import re
 from functools import lru_cache
 
+from sha3 import keccak_256
+
 from shared.errors import InvalidAddressError
 
 HEX_DIGITS = 40
@@ -46,11 +48,8 @@ def parse_account(text: str) -> str:
 @lru_cache(maxsize=65_536)
 def checksum_address(account: bytes | str) -> str:
     """The address as EIP-55 writes it, for display."""
-    # A tenth of a second that only those pay who need it.
-    from Crypto.Hash import keccak  # noqa: PLC0415
-
     digits = account.hex() if isinstance(account, bytes) else account.removeprefix("0x").lower()
-    digest = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
+    digest = keccak_256(digits.encode()).hexdigest()
     marked = zip(digits, digest, strict=False)
     return "0x" + "".join(digit.upper() if mark >= "8" else digit for digit, mark in marked)
 

@@ -27,7 +27,7 @@ from tests.vercel import Bundle
 pytestmark = pytest.mark.slow
 
 TOKEN, CRON_SECRET = "token-of-the-owner", "secret-of-the-cron"
-MOST_SOURCE_BYTES, MOST_BYTES = 80_000_000, 120_000_000
+MOST_SOURCE_BYTES, MOST_BYTES = 55_000_000, 80_000_000
 AT_ONCE, POOL = 5, 6
 # Nothing that only developers, other entry points or other platforms need.
 FOREIGN = (".", "benchmarks/", "docs/", "functions/cli/", "shared/emulator/", "tests/")
