@@ -7,7 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from functions.deps import RuntimeDep, require_cron
-from functions.invocation import deadline_of, run_once, tick
+from functions.invocation import deadline_of, run_unattended, tick
 from functions.openapi import answers, json_answer
 from schema.engine import autocommit
 from schema.queries import seen_call
@@ -15,7 +15,7 @@ from shared import auth
 from shared.auth import SIGNATURE_HEADER, TIME_HEADER, SignedCall
 from shared.errors import ReplayedError, UnauthorizedError
 from shared.runtime import Runtime
-from shared.triggers import qstash
+from shared.triggers import qstash_signature as qstash
 
 router = APIRouter(tags=["internal"])
 
@@ -96,7 +96,7 @@ async def run_chunk(
 ) -> Response:
     """Accept a run at once, then work it within the same invocation."""
     await run_in_threadpool(_accept, runtime, signature)
-    background.add_task(run_once, runtime, deadline_of(runtime))
+    background.add_task(run_unattended, runtime, deadline_of(runtime))
     answer = json_answer(Accepted(accepted=True), 202)
     answer.background = background
     return answer

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from functions.api.internal import CHUNK, TICK
 from shared import auth
 from shared.auth import SIGNATURE_HEADER, TIME_HEADER, SignedCall
-from shared.triggers import qstash
+from shared.triggers import qstash_signature as qstash
 from tests.api.conftest import Api
 from tests.flows.test_chain import signed
 

@@ -1,117 +1,18 @@
-"""History pages: every row once, in one order, whatever arrives; filters as plain Python would."""
+"""History pages: every row once, in one order, whatever arrives."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import Engine, delete
 
 from schema.engine import session_scope
-from schema.queries.history import OfAddress, OfWallet, Subject
-from schema.tables import METADATA, Asset, Movement, Stream
-from schema.types import MovementKind, micros_of
+from schema.queries.history import OfAddress, OfWallet
+from schema.tables import Stream
+from schema.types import MovementKind
 from shared.errors import InvalidCursorError
-from shared.portfolio.history import AssetChoice, HistoryFilter, HistoryPage, history_page
-from tests.conftest import Database
-from tests.factories import make_address, make_asset, make_movement, make_stream, make_wallet, save
+from shared.portfolio.history import HistoryFilter, HistoryPage
+from tests.factories import make_movement, make_stream, save
 from tests.fakes import START
-
-OWNER = "local"
-CHAINS = (1, 10)
-KINDS = ("native", "erc20")
-
-
-@dataclass
-class Ledger:
-    """Four streams of one address on two chains, and the assets of each chain."""
-
-    engine: Engine
-    wallet_id: int
-    address_id: int
-    streams: list[Stream]
-    assets: dict[int, list[Asset]]
-
-    def page(
-        self,
-        cursor: str | None = None,
-        limit: int = 3,
-        wanted: HistoryFilter | None = None,
-        *,
-        chain_id: int | None = None,
-        by: Subject | None = None,
-    ) -> HistoryPage:
-        return history_page(
-            self.engine,
-            by or OfWallet(OWNER, self.wallet_id, chain_id),
-            wanted=wanted or HistoryFilter(),
-            limit=limit,
-            cursor=cursor,
-        )
-
-    def pages(
-        self, limit: int, wanted: HistoryFilter | None = None, chain_id: int | None = None
-    ) -> list[HistoryPage]:
-        found = [self.page(None, limit, wanted, chain_id=chain_id)]
-        while found[-1].next_cursor is not None:
-            found.append(self.page(found[-1].next_cursor, limit, wanted, chain_id=chain_id))
-        return found
-
-    def amounts(self, limit: int, wanted: HistoryFilter | None = None) -> list[str]:
-        return [line.amount_raw for page in self.pages(limit, wanted) for line in page.items]
-
-    def add(self, number: int, **changes: object) -> Movement:
-        stream = self.streams[number]
-        assets = self.assets[stream.chain_id]
-        asset_id = changes.pop("asset_id", assets[0].id)
-        movement = make_movement(stream_id=stream.id, asset_id=asset_id, **changes)
-        with session_scope(self.engine) as session:
-            session.add(movement)
-        return movement
-
-    def clear(self) -> None:
-        with session_scope(self.engine) as session:
-            connection = session.connection()
-            for table in ("movement", "balance"):
-                connection.execute(delete(METADATA.tables[f"tallybook.{table}"]))
-
-
-def _ledger(engine: Engine) -> Ledger:
-    (address,) = save(engine, make_address())
-    streams = save(
-        engine,
-        *(
-            make_stream(address_id=address.id, chain_id=chain, kind=kind)
-            for chain in CHAINS
-            for kind in KINDS
-        ),
-    )
-    assets = {
-        chain: save(
-            engine,
-            make_asset(chain_id=chain, contract=None, standard="native"),
-            make_asset(chain_id=chain, contract=b"\x01" * 20, symbol="TOK", decimals=6),
-            make_asset(chain_id=chain, contract=b"\x02" * 20, standard="erc721", token_id=2**255),
-            make_asset(chain_id=chain, contract=b"\x02" * 20, standard="erc721", token_id=7),
-        )
-        for chain in CHAINS
-    }
-    (wallet,) = save(engine, make_wallet(address_id=address.id, chain_ids=list(CHAINS)))
-    assert address.id is not None
-    assert wallet.id is not None
-    return Ledger(engine, wallet.id, address.id, streams, assets)
-
-
-@pytest.fixture
-def ledger(database: Database) -> Ledger:
-    return _ledger(database.engine)
-
-
-def _at(seconds: float) -> datetime:
-    return START + timedelta(seconds=seconds)
+from tests.unit.portfolio.ledger import CHAINS, OWNER, Ledger, at
 
 
 def test_an_address_without_movements_has_an_empty_history(ledger: Ledger) -> None:
@@ -120,7 +21,7 @@ def test_an_address_without_movements_has_an_empty_history(ledger: Ledger) -> No
 
 def test_a_wallet_and_its_address_tell_the_same(ledger: Ledger) -> None:
     for number in range(4):
-        ledger.add(number, block=number, at=_at(number))
+        ledger.add(number, block=number, at=at(number))
 
     both = ledger.page(by=OfAddress(ledger.address_id, list(CHAINS)), limit=9)
     one = ledger.page(by=OfAddress(ledger.address_id, [10]), limit=9)
@@ -134,7 +35,7 @@ def test_a_wallet_and_its_address_tell_the_same(ledger: Ledger) -> None:
 def test_nothing_is_told_of_a_wallet_of_somebody_else(ledger: Ledger) -> None:
     ledger.add(0)
 
-    for wanted in (HistoryFilter(), HistoryFilter(since=_at(-99))):
+    for wanted in (HistoryFilter(), HistoryFilter(since=at(-99))):
         assert ledger.page(by=OfWallet("mallory", ledger.wallet_id), wanted=wanted).items == []
         assert ledger.page(by=OfWallet(OWNER, ledger.wallet_id + 1), wanted=wanted).items == []
 
@@ -158,12 +59,12 @@ def test_equal_times_over_two_chains_lose_no_row(ledger: Ledger, limit: int) -> 
 
 
 def test_equal_times_are_ordered_by_chain_block_place_and_stream(ledger: Ledger) -> None:
-    ledger.add(2, block=900, pos=1, at=_at(50), amount=5)  # another chain: after chain 1
-    ledger.add(0, block=100, pos=1, at=_at(50), amount=4)
-    ledger.add(1, block=100, pos=2, at=_at(50), amount=3)
-    ledger.add(1, block=101, pos=1, at=_at(50), amount=2)
-    ledger.add(3, block=1, pos=1, at=_at(60), amount=1)
-    ledger.add(1, block=99, pos=1, at=_at(40), amount=6)
+    ledger.add(2, block=900, pos=1, at=at(50), amount=5)  # another chain: after chain 1
+    ledger.add(0, block=100, pos=1, at=at(50), amount=4)
+    ledger.add(1, block=100, pos=2, at=at(50), amount=3)
+    ledger.add(1, block=101, pos=1, at=at(50), amount=2)
+    ledger.add(3, block=1, pos=1, at=at(60), amount=1)
+    ledger.add(1, block=99, pos=1, at=at(40), amount=6)
 
     for limit in range(1, 8):
         assert ledger.amounts(limit) == ["1", "2", "3", "4", "5", "6"]
@@ -179,15 +80,15 @@ def test_a_full_last_page_has_no_cursor(ledger: Ledger) -> None:
 
 def test_rows_arriving_on_top_disturb_no_one_who_is_paging(ledger: Ledger) -> None:
     for block in (10, 20, 30):
-        ledger.add(0, block=block, at=_at(block), amount=block)
-    ledger.add(2, block=5, at=_at(5), amount=5)
+        ledger.add(0, block=block, at=at(block), amount=block)
+    ledger.add(2, block=5, at=at(5), amount=5)
     first = ledger.page(limit=2)
 
     # On top of a stream that showed rows, of one that showed none yet, and of one that was empty.
     for number in (0, 2, 3):
-        ledger.add(number, block=40, at=_at(40), amount=40)
-        ledger.add(number, block=6, at=_at(6), amount=6)
-    ledger.add(2, block=5, pos=2**62, at=_at(5), amount=55)
+        ledger.add(number, block=40, at=at(40), amount=40)
+        ledger.add(number, block=6, at=at(6), amount=6)
+    ledger.add(2, block=5, pos=2**62, at=at(5), amount=55)
     second = ledger.page(first.next_cursor, limit=10)
 
     assert [line.amount_raw for line in first.items] == ["30", "20"]
@@ -198,8 +99,8 @@ def test_rows_arriving_on_top_disturb_no_one_who_is_paging(ledger: Ledger) -> No
 
 def test_blocks_and_places_beyond_32_bits_page_well(ledger: Ledger) -> None:
     for block, pos in ((2**31 + 5, 2**40), (2**40, 2**62), (2**62, 2**63 - 1), (2**31, 0)):
-        ledger.add(0, block=block, pos=pos, at=_at(block % 1000), amount=block)
-        ledger.add(2, block=block, pos=pos, at=_at(block % 1000), amount=block + 1)
+        ledger.add(0, block=block, pos=pos, at=at(block % 1000), amount=block)
+        ledger.add(2, block=block, pos=pos, at=at(block % 1000), amount=block + 1)
 
     assert len(ledger.amounts(1)) == 8
     assert len(set(ledger.amounts(1))) == 8
@@ -218,7 +119,7 @@ def test_a_line_says_what_an_explorer_says(ledger: Ledger) -> None:
     ledger.add(
         3,
         block=7,
-        at=_at(0),
+        at=at(0),
         asset_id=token.id,
         kind=int(MovementKind.ERC20),
         tx_hash=b"\xab" * 32,
@@ -302,135 +203,3 @@ def test_a_cursor_into_a_replaced_stream_is_refused(ledger: Ledger) -> None:
 
     with pytest.raises(InvalidCursorError, match="read again"):
         ledger.page(cursor)
-
-
-def _balance_rows(ledger: Ledger, movements: list[Movement]) -> None:
-    """What the page write keeps beside movements: which asset was ever held."""
-    held = {(movement.stream_id, movement.asset_id) for movement in movements}
-    rows = [
-        {"stream_id": stream, "asset_id": asset, "amount": 0, "movements": 1}
-        for stream, asset in held
-    ]
-    if rows:
-        with session_scope(ledger.engine) as session:
-            table = METADATA.tables["tallybook.balance"]
-            session.connection().execute(table.insert(), rows)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A random ledger of (stream, block, place, asset, kind, amount); times follow blocks."""
-
-    rows: list[tuple[int, int, int, int, MovementKind, int]]
-    seconds_per_block: int
-    wanted: HistoryFilter
-    chain_id: int | None
-    limit: int
-
-
-ROWS = st.tuples(
-    st.integers(0, 3),
-    st.integers(0, 12),
-    st.integers(0, 5),
-    st.integers(0, 3),
-    st.sampled_from([MovementKind.TRANSFER, MovementKind.FEE, MovementKind.ERC20]),
-    st.integers(-3, 3),
-)
-MOMENTS = st.none() | st.integers(-2, 15).map(_at)
-CHOICES = st.none() | st.sampled_from(
-    [
-        AssetChoice(None),
-        AssetChoice(b"\x01" * 20),
-        AssetChoice(b"\x02" * 20),
-        AssetChoice(b"\x02" * 20, 2**255),
-        AssetChoice(b"\x02" * 20, 8),
-        AssetChoice(b"\x03" * 20),
-    ]
-)
-FILTERS = st.builds(
-    HistoryFilter,
-    asset=CHOICES,
-    kind=st.none() | st.sampled_from([MovementKind.FEE, MovementKind.ERC20]),
-    direction=st.none() | st.sampled_from(["in", "out"]),
-    since=MOMENTS,
-    until=MOMENTS,
-)
-PLANS = st.builds(
-    Plan,
-    rows=st.lists(ROWS, max_size=25, unique_by=lambda row: row[:3]),
-    seconds_per_block=st.integers(0, 2),
-    wanted=FILTERS,
-    chain_id=st.none() | st.sampled_from([1, 10, 137]),
-    limit=st.integers(1, 7),
-)
-
-
-@contextmanager
-def _filled(ledger: Ledger, plan: Plan) -> Iterator[list[tuple[Movement, int, Asset]]]:
-    """The plan's movements stored, each with its chain and asset; gone afterwards."""
-    movements = []
-    for number, block, pos, asset, kind, amount in plan.rows:
-        stream = ledger.streams[number]
-        chosen = ledger.assets[stream.chain_id][asset]
-        movement = make_movement(
-            stream_id=stream.id,
-            block=block,
-            pos=pos,
-            at=_at(block * plan.seconds_per_block),
-            asset_id=chosen.id,
-            kind=int(kind),
-            amount=amount,
-        )
-        movements.append((movement, stream.chain_id, chosen))
-    save(ledger.engine, *(movement for movement, _, _ in movements))
-    _balance_rows(ledger, [movement for movement, _, _ in movements])
-    try:
-        yield movements
-    finally:
-        ledger.clear()
-
-
-def _matches(wanted: HistoryFilter, movement: Movement, asset: Asset) -> bool:
-    sign: dict[str | None, bool] = {
-        None: True,
-        "in": movement.amount > 0,
-        "out": movement.amount < 0,
-    }
-    choice = wanted.asset
-    return (
-        wanted.kind in {None, movement.kind}
-        and sign[wanted.direction]
-        and (wanted.since is None or movement.at >= wanted.since)
-        and (wanted.until is None or movement.at < wanted.until)
-        and (choice is None or choice.contract == asset.contract)
-        and (choice is None or choice.token_id in {None, asset.token_id})
-    )
-
-
-def _expected(
-    movements: list[tuple[Movement, int, Asset]], plan: Plan
-) -> list[tuple[int, int, str, datetime]]:
-    kept = [
-        (movement, chain_id)
-        for movement, chain_id, asset in movements
-        if plan.chain_id in {None, chain_id} and _matches(plan.wanted, movement, asset)
-    ]
-    kept.sort(key=lambda e: (-micros_of(e[0].at), e[1], -e[0].block, -e[0].pos, e[0].stream_id))
-    return [(chain, m.block, "0x" + m.tx_hash.hex(), m.at) for m, chain in kept]
-
-
-def _check(ledger: Ledger, plan: Plan) -> None:
-    with _filled(ledger, plan) as movements:
-        pages = ledger.pages(plan.limit, plan.wanted, plan.chain_id)
-        lines = [line for page in pages for line in page.items]
-        expected = _expected(movements, plan)
-
-    assert [(line.chain_id, line.block, line.tx_hash, line.at) for line in lines] == expected
-
-
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(plan=PLANS)
-def test_filters_and_pages_equal_a_plain_filter_and_sort(ledger: Ledger, plan: Plan) -> None:
-    _check(ledger, plan)
