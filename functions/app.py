@@ -2,7 +2,16 @@
 
 from fastapi import FastAPI
 
-from functions.api import health, internal, internal_prices, portfolio, prices, sync, wallets
+from functions.api import (
+    health,
+    internal,
+    internal_prices,
+    portfolio,
+    prices,
+    sync,
+    usage,
+    wallets,
+)
 from functions.guard import Guard
 from functions.openapi import describe
 from functions.problems import add_problem_handlers
@@ -28,7 +37,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.runtime = runtime
     app.add_middleware(Guard)
     add_problem_handlers(app)
-    modules = (health, wallets, sync, portfolio, prices, internal, internal_prices)
+    modules = (health, wallets, sync, portfolio, prices, usage, internal, internal_prices)
     for module in modules:
         app.include_router(module.router, prefix=prefix)
     describe(app, [model for module in modules for model in module.MODELS])

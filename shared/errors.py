@@ -18,8 +18,10 @@
     │   ├── RedisUnreachableError    no answer; whether the call happened may be unknown
     │   └── RedisRefusedError        bad token, limit of the plan, a command it will not run
     ├── TriggerError                 the next run is not on its way; the sweep will start it
+    ├── SchedulerError               who shall make the cron calls refused, or is not there
     └── SourceError                  a provider's answer, by class
         ├── SourceRateLimitedError   asked us to wait; burns no attempt
+        │   └── QuotaUsedUpError     the calls of its plan are used up for now
         ├── SourceUnavailableError   5xx, cut answer, no connection
         │   └── SourceTimeoutError   no answer in the time given
         ├── BoxTooShortError         a whole box was not enough to move on
@@ -193,6 +195,13 @@ class TriggerError(TallybookError):
     retryable = True
 
 
+class SchedulerError(TallybookError):
+    """Who shall make the cron calls refused, or is not there."""
+
+    code = "scheduler"
+    retryable = True
+
+
 class SourceError(TallybookError):
     """A provider's answer that is not data."""
 
@@ -212,6 +221,18 @@ class SourceRateLimitedError(SourceError):
     def __init__(self, source: str, detail: str, *, retry_after_s: float) -> None:
         super().__init__(source, f"{detail}; retry in {retry_after_s:g} s")
         self.retry_after_s = retry_after_s
+
+
+class QuotaUsedUpError(SourceRateLimitedError):
+    """The calls that its plan allows are used up; ``retry_after_s`` is when there are new ones."""
+
+    code = "quota_used_up"
+
+    def __init__(self, source: str, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(source, detail, retry_after_s=retry_after_s)
+        self.how_to_fix = (
+            f"It goes on by itself. With a larger plan, set SOURCE__{source.upper()}__CALLS_A_DAY."
+        )
 
 
 class SourceUnavailableError(SourceError):

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from schema import migrate
 from schema.engine import make_engine
 from shared import database_url
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, Deadline, SystemClock
 from shared.errors import ConfigError, TallybookError
 from shared.http import Http
 from shared.platform import platform_of
@@ -28,7 +28,12 @@ from shared.storage import meaning_of
 from shared.sync.run import SyncEngine
 from shared.triggers.factory import make_trigger
 
+if TYPE_CHECKING:
+    from shared.cache.fill import Fills
+
 FETCH_THREADS = 16  # of all runs of this process together; opened only as they are needed
+
+LAST_WORDS_S = 10.0
 
 T = TypeVar("T")
 
@@ -89,6 +94,11 @@ class Runtime:
         return self._once("prices", self._make_prices)
 
     @property
+    def cache(self) -> "Fills":
+        """What may be kept for a while; loaded and connected by its first use."""
+        return self._once("cache", self._make_cache)
+
+    @property
     def freshness(self) -> Freshness:
         """By what the age of a price is told, now."""
         return Freshness(self.clock.now(), self.settings.price_stale_s)
@@ -129,10 +139,14 @@ class Runtime:
         """Give back connections and threads; the parts are made anew if used again."""
         with self._lock:
             parts, self._parts = self._parts, {}
+        if "seams" in parts:
+            parts["seams"].gate.tell(Deadline.after(self.clock, LAST_WORDS_S))
         if "threads" in parts:
             parts["threads"].close()
         if "engine" in parts:
             parts["engine"].dispose()
+        if "cache" in parts:
+            parts["cache"].cache.close()
         if "http" in parts:
             parts["http"].close()
 
@@ -161,6 +175,13 @@ class Runtime:
         from shared.http_client import HttpxClient  # noqa: PLC0415 - not for every answer
 
         return HttpxClient(self.clock)
+
+    def _make_cache(self) -> "Fills":
+        from shared.cache.factory import make_cache  # noqa: PLC0415 - few answers need it
+        from shared.cache.fill import Fills  # noqa: PLC0415 - as above
+
+        rng = random.Random()  # noqa: S311 - jitter
+        return Fills(make_cache(self.settings, self.clock, rng), self.clock)
 
     def _make_seams(self) -> Seams:
         commons = make_commons(self.settings, self.engine, self.clock)

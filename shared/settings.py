@@ -18,6 +18,7 @@ class SourceOptions(BaseModel):
     api_key: SecretStr | None = None
     base_url: str | None = None
     calls_per_s: float | None = Field(default=None, gt=0)
+    calls_a_day: int | None = Field(default=None, ge=0, description="0: no limit.")
     page_rows: int | None = Field(default=None, ge=1, le=10_000)
     fetch_ahead: int | None = Field(default=None, ge=1, le=8)
 

@@ -8,14 +8,14 @@ ends. So the sum of all calls never passes the rate, whoever dies, and a lone ho
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from shared.clock import Clock, Deadline
 from shared.errors import RedisError, SourceRateLimitedError
-from shared.gate import LONGEST_PAUSE_S, Pacer
+from shared.gate import LONGEST_PAUSE_S, Pacer, Usage, check_quota, day_end
 
 STRIPES = 60
 SHARE_S = 30.0
@@ -23,6 +23,7 @@ ASK_AGAIN_S = 5.0  # nothing was free; the next holder to renew makes room
 # A network is not exact to the millisecond: slots lie a little further apart than they must.
 MARGIN = 0.97
 DAY_S = 86_400
+TELL_S = 1.0  # less of a box is not worth a call to the ledger
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,13 @@ class Grant(NamedTuple):
     stripes: str
     held_until_s: float
     used_today: int
+
+
+class Told(NamedTuple):
+    """Calls of the day of the server's clock, by source."""
+
+    now_s: float
+    used_today: dict[str, int]
 
 
 class ShareLedger(Protocol):
@@ -50,6 +58,18 @@ class ShareLedger(Protocol):
 
     def hold(self, source: str, seconds: float) -> None:
         """Nobody may call ``source`` for ``seconds``."""
+        ...
+
+    def tell(self, used: Mapping[str, int]) -> None:
+        """So many calls were made by a holder since it last told."""
+        ...
+
+    def usage(self, sources: Sequence[str]) -> Told:
+        """What all holders told of their calls of today.
+
+        Raises:
+            RedisError: Nobody knows.
+        """
         ...
 
 
@@ -90,10 +110,12 @@ class ShareGate:
         self._rates = {key: rate * MARGIN for key, rate in calls_per_s.items()}
         self._quotas = calls_a_day
         # While the ledger is out of reach: our own pace, and the provider's own refusals.
-        self._alone = Pacer(clock, calls_per_s)
+        self._alone = Pacer(clock, calls_per_s, calls_a_day)
         self._shares: dict[str, _Share] = {}
         self._last_slots: dict[str, int] = {}
-        self._made: Counter[str] = Counter()
+        self._made: Counter[str] = Counter()  # on that day, and not told yet
+        self._made_on: float | None = None
+        self._offset_s: float | None = None
         self._lock = threading.Lock()  # never held while we wait for anybody
 
     def acquire(self, source: str, deadline: Deadline) -> None:
@@ -108,6 +130,8 @@ class ShareGate:
             except RedisError as exc:
                 log.warning("rate not shared", extra={"source": source, "code": exc.code})
                 self._alone.acquire(source, deadline)
+                with self._lock:
+                    self._made[source] += 1
                 return
             with self._lock:
                 wait_s = self._booked(source, deadline)
@@ -131,6 +155,28 @@ class ShareGate:
         except RedisError as exc:
             log.warning("hold not shared", extra={"source": source, "code": exc.code})
 
+    def tell(self, deadline: Deadline) -> None:
+        """See ``RateGate.tell``; runs of the queue tell with its own calls."""
+        if deadline.remaining_s() < TELL_S:
+            return  # with the next share
+        made = self.told_calls()
+        if not made:
+            return
+        try:
+            self._ledger.tell(made)
+        except RedisError as exc:
+            with self._lock:
+                self._made.update(made)
+            log.warning("calls not told", extra={"code": exc.code})
+
+    def usage(self, sources: Sequence[str]) -> Usage:
+        """See ``RateGate.usage``: what was told by all, and what we have not told yet."""
+        told = self._ledger.usage(sources)
+        with self._lock:
+            self._turn_the_day()
+            calls = {key: told.used_today.get(key, 0) + self._made[key] for key in sources}
+        return Usage(calls, day_end(datetime.fromtimestamp(told.now_s, UTC)), for_all=True)
+
     def granted(self, source: str, grant: Grant, asked_at: float) -> None:
         """A share that came with another answer; ``asked_at`` is our monotonic time before it."""
         # The server read its clock between our question and now: the middle is the best guess.
@@ -138,6 +184,7 @@ class ShareGate:
         share = _Share(grant, grant.now_s - middle, asked_at, self._clock.now())
         with self._lock:
             self._shares[source] = share
+            self._offset_s = share.offset_s
 
     def sources(self) -> list[str]:
         """The sources of which this process holds a share."""
@@ -152,11 +199,15 @@ class ShareGate:
     def told_calls(self) -> dict[str, int]:
         """Calls made since this was last asked, by source."""
         with self._lock:
+            self._turn_the_day()
             made, self._made = dict(self._made), Counter()
+            for source, calls in made.items():
+                self._count_told(source, calls)
             return made
 
     def _booked(self, source: str, deadline: Deadline) -> float | None:
         """Take the next slot; how long to wait for it. None: our share must be asked for again."""
+        self._turn_the_day()
         share, now = self._shares.get(source), self._clock.monotonic()
         if share is None or (self._clock.now() - share.asked_on).total_seconds() > SHARE_S:
             # By the wall clock too: the monotonic one stands still while a platform freezes us.
@@ -185,13 +236,38 @@ class ShareGate:
     def _renew(self, source: str) -> None:
         """Ask for our part again."""
         with self._lock:
+            self._turn_the_day()
             used = self._made.pop(source, 0)
+            self._count_told(source, used)
         asked_at = self._clock.monotonic()
-        self.granted(source, self._ledger.renew(source, self.holder, used), asked_at)
+        try:
+            grant = self._ledger.renew(source, self.holder, used)
+        except RedisError:
+            with self._lock:
+                self._made[source] += used
+            raise
+        self.granted(source, grant, asked_at)
+
+    def _turn_the_day(self) -> None:
+        """Forget what was called on a day that is over, by the server's clock."""
+        if self._offset_s is None:
+            return
+        today = (self._clock.monotonic() + self._offset_s) // DAY_S
+        if self._made_on not in {None, today}:
+            self._made.clear()
+        self._made_on = today
+
+    def _count_told(self, source: str, calls: int) -> None:
+        """What was told is no longer untold: it counts with our share until the next one comes."""
+        share = self._shares.get(source)
+        if share is not None:
+            grant = share.grant._replace(used_today=share.grant.used_today + calls)
+            self._shares[source] = replace(share, grant=grant)
 
     def _check_quota(self, source: str, share: _Share, now: float) -> None:
-        quota = self._quotas.get(source)
-        if quota is not None and share.grant.used_today + self._made[source] >= quota:
-            left_s = DAY_S - (now + share.offset_s) % DAY_S
-            reason = f"its {quota} calls of this day (UTC) are used up"
-            raise SourceRateLimitedError(source, reason, retry_after_s=left_s)
+        server_s, grant = now + share.offset_s, share.grant
+        # A share may outlive the day that it was given on.
+        same_day = server_s // DAY_S == grant.now_s // DAY_S
+        used = (grant.used_today if same_day else 0) + self._made[source]
+        at = datetime.fromtimestamp(server_s, UTC)
+        check_quota(source, used, self._quotas.get(source), at)

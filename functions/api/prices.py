@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 
+from functions.conditional import caching_headers, is_known, not_modified
 from functions.deps import OwnerDep, RuntimeDep
 from functions.openapi import answers, json_answer
-from shared.prices.lookup import PriceLine, PricePage, price_page
+from shared.prices.cached import OwnedPrices
+from shared.prices.lookup import PriceLine, PricePage
 
 router = APIRouter(tags=["prices"])
 
@@ -53,16 +55,20 @@ EXAMPLE = PricePage(
         description="The newest prices, in US dollars.",
         example=EXAMPLE,
         problems=(401, 422, 503),
-    ),
+    )
+    | {304: {"description": "As in the answer with this ETag, but for a minute of age."}},
 )
 def list_prices(
     owner: OwnerDep,
     runtime: RuntimeDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: Annotated[str, Query(pattern=r"^[0-9]{1,9}$")] = "0",
+    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Every coin and token held now, once; a missing price is null, never zero."""
-    page = price_page(
-        runtime.engine, owner, after_id=int(cursor), limit=limit, freshness=runtime.freshness
-    )
-    return json_answer(page)
+    prices = OwnedPrices(runtime.engine, owner, runtime.freshness)
+    if is_known(prices.mark, if_none_match):
+        return not_modified(prices.mark)
+    answer = json_answer(prices.page(runtime.cache, after_id=int(cursor), limit=limit))
+    answer.headers.update(caching_headers(prices.mark))
+    return answer

@@ -14,9 +14,11 @@ from shared.log import set_up_logging
 from shared.settings import Settings
 
 COMMANDS = (
-    "init", "sync", "balances", "history", "prices", "verify", "source", "serve", "emulate", "demo"
+    "init", "sync", "balances", "history", "prices", "usage", "verify", "source", "serve",
+    "cron", "emulate", "demo",
 )  # fmt: skip
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+OF_THE_EXTRA = frozenset({"alembic", "rich", "uvicorn"})  # "cli"; a function goes without them
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(exc, BAD_USAGE)
     except TallybookError as exc:
         return _complain(exc, FAILED)
+    except ModuleNotFoundError as exc:
+        if exc.name not in OF_THE_EXTRA:
+            raise
+        detail = f"this command needs {exc.name}, which is not installed"
+        fix = "Install the extra: pip install 'tallybook[cli]'."
+        return _complain(ConfigError(detail, fix=fix), BAD_USAGE)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return INTERRUPTED

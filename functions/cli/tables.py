@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared.money import scaled
+from shared.ops.schedules.base import JobStatus
+from shared.ops.usage import UsageReport
 from shared.portfolio.balances import BalanceLine
 from shared.portfolio.history import HistoryLine
 from shared.prices.lookup import PriceLine
@@ -74,6 +76,28 @@ def print_prices(lines: Sequence[PriceLine]) -> None:
         note = ", ".join(filter(None, notes))
         row = (_figures(line.price_usd), line.source, _age(line.age_s or 0), line.confidence, note)
         table.add_row(asset, *row)
+    new_console().print(table)
+
+
+def print_usage(report: UsageReport) -> None:
+    """One line a provider: what was called today, and what is allowed."""
+    table = Table("source", "used today (UTC)", "limit", "left", "resets at", title="Calls")
+    for each in report.items:
+        limit = "none known" if each.limit is None else f"{each.limit:,}"
+        left = "" if each.left is None else f"{each.left:,}"
+        resets_at = f"{each.resets_at:%Y-%m-%d %H:%M}"
+        table.add_row(each.source, f"{each.used:,}", limit, left, resets_at)
+    new_console().print(table)
+
+
+def print_jobs(jobs: Sequence[JobStatus]) -> None:
+    """One line a job, and its last calls with their answers."""
+    table = Table("job", "when (UTC)", "last calls (UTC)", "answer", title="Cron calls")
+    for job in jobs:
+        calls = [f"{call.at:%m-%d %H:%M:%S}" for call in job.calls]
+        answers = [f"{call.status or 'none'} {shown(call.note)}".strip() for call in job.calls]
+        when = job.cron or "not installed"
+        table.add_row(job.name, when, "\n".join(calls) or "none yet", "\n".join(answers))
     new_console().print(table)
 
 

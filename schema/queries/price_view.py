@@ -35,6 +35,13 @@ class HeldPrice(NamedTuple):
     price: PriceRow
 
 
+class HeldVersion(NamedTuple):
+    """Another text whenever ``prices_of_owner`` may tell something else; ``streams`` it read."""
+
+    text: str
+    streams: int
+
+
 _FIELDS = "p.price_usd, p.source, p.priced_at, p.confidence, p.flag"
 _OF_ADDRESS = Statement(f"""
 SELECT DISTINCT a.chain_id, a.contract, {_FIELDS}
@@ -59,6 +66,44 @@ _WANTS_POSTGRES = (
 _WANTS_SQLITE = "s.chain_id IN (SELECT e.value FROM json_each(w.chain_ids) e)"
 _POSTGRES = Statement(_OF_OWNER.format(wants=_WANTS_POSTGRES))
 _SQLITE = Statement(_OF_OWNER.format(wants=_WANTS_SQLITE))
+
+# Balances change by page writes only, each of which moves its stream's next block under a token
+# that no other lease had; every change of a price sets the time of its next asking.
+MODULUS = 1_000_000_007  # whole microseconds of some thousand rows would overflow a sum
+_STREAMS_OF_OWNER = """
+SELECT s.id, s.lease_token, s.next_block FROM {t}stream s
+WHERE s.live AND s.resting_since IS NULL AND s.address_id IN (
+  SELECT w.address_id FROM {t}wallet w WHERE w.owner = :owner)
+"""
+_VERSION_POSTGRES = Statement(f"""
+SELECT concat_ws('/',
+  (SELECT md5(string_agg(concat_ws(':', w.address_id, w.chain_ids), ',' ORDER BY w.id))
+    FROM {{t}}wallet w WHERE w.owner = :owner),
+  (SELECT concat_ws(':', count(*), sum(p.misses), sum(extract(epoch FROM p.next_ask_at)))
+    FROM {{t}}price p),
+  md5(string_agg(concat_ws(':', v.id, v.lease_token, v.next_block), ',' ORDER BY v.id))),
+  count(v.id)
+FROM ({_STREAMS_OF_OWNER}) v
+""")
+_VERSION_SQLITE = Statement(f"""
+SELECT
+  (SELECT coalesce(group_concat(w.address_id || ':' || w.chain_ids), '')
+    FROM (SELECT * FROM {{t}}wallet WHERE owner = :owner ORDER BY id) w) || '/' ||
+  (SELECT count(*) || ':' || coalesce(sum(p.misses), 0) || ':' ||
+      coalesce(sum(p.next_ask_at % {MODULUS}), 0)
+    FROM {{t}}price p) || '/' ||
+  coalesce(group_concat(v.id || ':' || v.lease_token || ':' || v.next_block), ''),
+  count(v.id)
+FROM ({_STREAMS_OF_OWNER} ORDER BY s.id) v
+""")
+
+
+def prices_version(connection: Connection, owner: str) -> HeldVersion:
+    """By what to know that ``prices_of_owner`` still tells the same."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    statement = _VERSION_SQLITE if is_sqlite else _VERSION_POSTGRES
+    row: Any = statement.run(connection, owner=owner).one()
+    return HeldVersion(str(row[0]), int(row[1]))
 
 
 def prices_of_address(

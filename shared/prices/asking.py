@@ -7,6 +7,7 @@ from typing import NamedTuple
 from shared.clock import Deadline
 from shared.errors import (
     DeadlineExceededError,
+    QuotaUsedUpError,
     SourceError,
     SourcePayloadError,
     SourceRateLimitedError,
@@ -85,10 +86,14 @@ class Asking:
         for _ in range(TRIES - 1):
             try:
                 return self._asked_once(source, batch, deadline)
+            except QuotaUsedUpError:
+                raise
             except SourceRateLimitedError as exc:
                 self._gate.hold(source.key, exc.retry_after_s)
         try:
             return self._asked_once(source, batch, deadline)
+        except QuotaUsedUpError:  # a hold would outlive a larger quota
+            raise
         except SourceRateLimitedError as exc:
             self._gate.hold(source.key, exc.retry_after_s)
             raise

@@ -86,6 +86,7 @@ class PriceRefresher:
             self._settle(settled)
         report.left = self._unit.run("price count", price.due_count) + report.unanswered
         report.calls, report.problems = dict(asking.calls), asking.problems
+        self._gate.tell(deadline)
         return report
 
     def forgive(self) -> int:

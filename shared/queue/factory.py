@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Engine
 
 from shared.clock import Clock
-from shared.errors import ConfigError
 from shared.gate import Pacer, RateGate
 from shared.heads import Heads
 from shared.queue.base import Queue
@@ -51,7 +50,8 @@ def make_commons(
             queue: Queue = MemoryQueue(clock)
         case _:
             queue = TableQueue(SqlUnit(engine))
-    return Commons(queue, Pacer(clock, registry.calls_per_s(settings)), heads)
+    gate = Pacer(clock, registry.calls_per_s(settings), registry.calls_a_day(settings))
+    return Commons(queue, gate, heads)
 
 
 def _on_upstash(settings: Settings, clock: Clock, heads: Heads) -> Commons:
@@ -60,15 +60,12 @@ def _on_upstash(settings: Settings, clock: Clock, heads: Heads) -> Commons:
     from shared.shares import ShareGate  # noqa: PLC0415 - as below
     from shared.upstash.client import UpstashClient  # noqa: PLC0415 - only who has it pays for it
 
-    url, token = settings.upstash_redis_rest_url, settings.upstash_redis_rest_token
-    if url is None or token is None:
-        detail = "UPSTASH_REDIS_REST_TOKEN is not set, although UPSTASH_REDIS_REST_URL is"
-        raise ConfigError(detail, fix="Copy both from the console, or unset both.")
-    client = UpstashClient(url, token.get_secret_value())
+    client = UpstashClient.of(settings)
+    quotas = registry.calls_a_day(settings)
     paced = {
         source: rate
         for source, rate in registry.calls_per_s(settings).items()
-        if rate < registry.UNPACED
+        if rate < registry.UNPACED or source in quotas
     }
-    gate = ShareGate(clock, UpstashShares(client), uuid.uuid4().hex, paced, {})
+    gate = ShareGate(clock, UpstashShares(client), uuid.uuid4().hex, paced, quotas)
     return Commons(UpstashQueue(client, clock, gate, heads), gate, heads)

@@ -23,7 +23,7 @@ from shared.queue.base import (
     Retry,
     WakeUp,
 )
-from shared.shares import SHARE_S, Grant, ShareGate
+from shared.shares import SHARE_S, Grant, ShareGate, Told
 
 TOKEN_BITS = 63
 STREAM_DIGITS = 19
@@ -178,6 +178,16 @@ class UpstashShares:
     def hold(self, source: str, seconds: float) -> None:
         """See ``ShareLedger.hold``."""
         self._client.script("hold", {"source": source, "hold_us": round(seconds * MICROS)})
+
+    def tell(self, used: Mapping[str, int]) -> None:
+        """See ``ShareLedger.tell``."""
+        self._client.script("tell", {"used": dict(used)})
+
+    def usage(self, sources: Sequence[str]) -> Told:
+        """See ``ShareLedger.usage``."""
+        told = self._client.script("usage", {"sources": list(sources)})
+        used = {source: int(each["used"]) for source, each in told["sources"].items()}
+        return Told(int(told["now"]) / MICROS, used)
 
 
 def grant_of(told: Mapping[str, Any]) -> Grant:

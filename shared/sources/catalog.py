@@ -43,7 +43,10 @@ class ServedChain(NamedTuple):
 
 
 class ProviderInfo(NamedTuple):
-    """A provider and its limits; ``keyless`` is ``no``, ``yes`` or ``shared``."""
+    """A provider and its limits; ``keyless`` is ``no``, ``yes`` or ``shared``.
+
+    ``calls_a_day`` is None where no limit is known; a day is one of UTC.
+    """
 
     key: str
     base_url: str
@@ -56,6 +59,8 @@ class ProviderInfo(NamedTuple):
     flat_traces: bool
     kinds: tuple[StreamKind, ...]
     chains: dict[int, ServedChain]
+    calls_a_day: int | None = None
+    keyless_calls_a_day: int | None = None
 
     def key_variable(self) -> str:
         """The environment variable that holds its API key."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from shared.errors import (
+    QuotaUsedUpError,
     SourceDeniedError,
     SourceError,
     SourceNotReadyError,
@@ -75,7 +76,7 @@ def _denied(speaker: Speaker, said: str) -> SourceError:
 
 
 def _daily(speaker: Speaker, said: str) -> SourceError:
-    return SourceRateLimitedError(speaker.key, said, retry_after_s=DAILY_RETRY_S)
+    return QuotaUsedUpError(speaker.key, said, retry_after_s=DAILY_RETRY_S)
 
 
 def _too_fast(speaker: Speaker, said: str) -> SourceError:

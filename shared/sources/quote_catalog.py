@@ -28,6 +28,8 @@ class QuoteProvider(NamedTuple):
     batch: int
     keyless_batch: int
     confidence: Decimal
+    calls_a_day: int | None = None
+    keyless_calls_a_day: int | None = None
 
 
 def quote_chains() -> dict[int, QuoteChain]:

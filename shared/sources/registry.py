@@ -20,6 +20,7 @@ from shared.sources.quote_catalog import QuoteProvider, quote_chains, quote_prov
 
 __all__ = [
     "ChainInfo",
+    "calls_a_day",
     "calls_per_s",
     "chain_info",
     "chains",
@@ -131,6 +132,13 @@ def calls_per_s(settings: Settings) -> dict[str, float]:
     }
 
 
+def calls_a_day(settings: Settings) -> dict[str, int]:
+    """Calls of one day (UTC) that the sources with such a limit allow, for the rate gate."""
+    known: list[ProviderInfo | QuoteProvider] = [*providers(), *quote_providers().values()]
+    limits = {provider.key: _day_limit(provider, settings) for provider in known}
+    return {key: limit for key, limit in limits.items() if limit}
+
+
 def fetch_ahead(key: str, settings: Settings) -> int:
     """Pages of one window to have in flight: the operator's word, else the smaller default."""
     return settings.options_of(key).fetch_ahead or min(
@@ -140,9 +148,22 @@ def fetch_ahead(key: str, settings: Settings) -> int:
 
 def _pace(key: str, documented: float, settings: Settings) -> float:
     """The operator's word, else the table's; a server on this machine has no such limit."""
-    options = settings.options_of(key)
-    local = urlsplit(options.base_url or "").hostname in LOOPBACK
-    return options.calls_per_s or (UNPACED if local else documented)
+    said = settings.options_of(key).calls_per_s
+    return said or (UNPACED if _is_local(key, settings) else documented)
+
+
+def _day_limit(provider: ProviderInfo | QuoteProvider, settings: Settings) -> int | None:
+    """The operator's word, where 0 means none, else the table's; None on this machine."""
+    said = settings.options_of(provider.key).calls_a_day
+    if said is not None or _is_local(provider.key, settings):
+        return said
+    has_key = _has_key(provider.key, settings)
+    return provider.calls_a_day if has_key else provider.keyless_calls_a_day
+
+
+def _is_local(key: str, settings: Settings) -> bool:
+    """Whether the operator has it served by this machine."""
+    return urlsplit(settings.options_of(key).base_url or "").hostname in LOOPBACK
 
 
 def _quote_pace(provider: QuoteProvider, settings: Settings) -> float:

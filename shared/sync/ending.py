@@ -11,6 +11,7 @@ from shared.errors import (
     BoxTooShortError,
     DeadlineExceededError,
     HistoryChangedError,
+    QuotaUsedUpError,
     SourceRateLimitedError,
     SourceTimeoutError,
     TallybookError,
@@ -23,6 +24,7 @@ FIRST_BACKOFF_S = 2.0
 LONGEST_BACKOFF_S = 900.0
 FEWEST_PAGE_ROWS = 10
 JITTER = 0.25
+QUOTA_SPREAD_S = 60.0  # all streams of a provider are due when its new day begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ class Endings:
             max(FEWEST_PAGE_ROWS, page_rows // 2) if slow and not moved else self._lease.page_rows
         )
         state, due_in_s = StreamState.SNOOZED, 0.0
-        if isinstance(error, SourceRateLimitedError):
+        if isinstance(error, QuotaUsedUpError):
+            due_in_s = error.retry_after_s + QUOTA_SPREAD_S * self._rng.random()
+        elif isinstance(error, SourceRateLimitedError):
             due_in_s = error.retry_after_s * (1 + JITTER * self._rng.random())
         elif not self._worth_waiting(error):
             state = StreamState.STOPPED

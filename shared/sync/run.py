@@ -74,6 +74,7 @@ class SyncEngine:
                 looked_at.add(due)
             if chunk is not None:
                 chunks.append(chunk)
+        self._seams.gate.tell(deadline)
         return self._ended(box, chunks, self._next_due_s(stream_ids))
 
     def sweep(self) -> int:

@@ -16,6 +16,7 @@ from upstash_redis import Redis
 from upstash_redis.errors import UpstashError
 
 from shared.errors import ConfigError, RedisError, RedisRefusedError, RedisUnreachableError
+from shared.settings import Settings
 from shared.upstash.scripts import KEY_LOCKING, KEYS, script
 
 TIMEOUT_S = 4.0
@@ -29,7 +30,12 @@ class UpstashClient:
     """Runs the product's scripts and plain commands; counts its calls."""
 
     def __init__(
-        self, url: str, token: str, *, prefix: str = "tallybook", timeout_s: float = TIMEOUT_S
+        self,
+        url: str,
+        token: str,
+        *,
+        prefix: str = "tallybook",
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -47,6 +53,19 @@ class UpstashClient:
         self._head = KEY_LOCKING if parts.hostname.endswith(UPSTASH_HOSTS) else ""
         # One hash tag: a script's keys must lie together.
         self.keys = [f"{{{prefix}}}:{key}" for key in KEYS]
+
+    @classmethod
+    def of(cls, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> "UpstashClient":
+        """The client of the Redis that the settings name.
+
+        Raises:
+            ConfigError: A URL without its token, or one that is no URL.
+        """
+        url, token = settings.upstash_redis_rest_url, settings.upstash_redis_rest_token
+        if url is None or token is None:
+            detail = "UPSTASH_REDIS_REST_TOKEN is not set, although UPSTASH_REDIS_REST_URL is"
+            raise ConfigError(detail, fix="Copy both from the console, or unset both.")
+        return cls(url, token.get_secret_value(), timeout_s=timeout_s)
 
     def script(self, name: str, ask: Mapping[str, Any]) -> Any:
         """Run one of our scripts; what it answers, read from its JSON.

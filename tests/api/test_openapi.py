@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.api import health, internal_prices, portfolio, prices, sync, wallets
+from functions.api import health, internal_prices, portfolio, prices, sync, usage, wallets
 from functions.app import create_app
 from shared.runtime import Runtime
 from shared.settings import Settings
@@ -15,7 +15,7 @@ from tests.fakes import FakeClock
 OPERATIONS = {
     "getHealth", "createWallet", "listWallets", "getWallet", "deleteWallet", "startSync", "getSync",
     "stepSync", "getBalances", "getHistory", "listPrices", "refreshPrices", "refreshPricesByGet",
-    "runChunk", "tick", "tickByGet",
+    "runChunk", "tick", "tickByGet", "getUsage",
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_the_prefix_is_a_setting() -> None:
 @pytest.mark.parametrize(
     "example",
     [health.EXAMPLE, wallets.EXAMPLE, sync.EXAMPLE, sync.STEP_EXAMPLE, portfolio.BALANCES,
-     portfolio.HISTORY, prices.EXAMPLE, internal_prices.EXAMPLE],
+     portfolio.HISTORY, prices.EXAMPLE, usage.EXAMPLE, internal_prices.EXAMPLE],
     ids=lambda example: type(example).__name__,
 )  # fmt: skip
 def test_examples_have_the_shape_they_show(example: msgspec.Struct) -> None:

@@ -14,10 +14,12 @@ HEAVY = (
     "alembic",
     "boto3",
     "bullmq",
-    "Crypto",
     "fakeredis",
+    "httpx",
     "mangum",
     "redis",
+    "rich",
+    "shared.cache",
     "shared.emulator",
     "uvicorn",
 )

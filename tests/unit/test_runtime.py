@@ -28,6 +28,19 @@ def test_parts_are_built_once_and_anew_after_closing(database: Database) -> None
     runtime.close()
 
 
+def test_the_cache_is_made_by_its_first_use(database: Database) -> None:
+    runtime = _runtime(database.url, database)
+    runtime.ensure_schema()
+    assert "cache" not in runtime._parts
+
+    made = runtime.cache
+
+    assert runtime.cache is made
+    runtime.close()
+    assert runtime.cache is not made
+    runtime.close()
+
+
 def test_the_sweep_of_an_empty_ledger_pushes_nothing(database: Database) -> None:
     runtime = _runtime(database.url, database)
 
@@ -86,7 +99,7 @@ def test_a_url_that_is_none_names_the_variable_and_not_its_value(
 
 
 def test_importing_the_application_loads_nothing_that_only_others_need() -> None:
-    heavy = ("alembic", "boto3", "bullmq", "uvicorn", "shared.emulator", "Crypto", "redis")
+    heavy = ("alembic", "boto3", "bullmq", "uvicorn", "shared.emulator", "rich", "redis")
     program = f"import functions.app, sys; print([m for m in {heavy!r} if m in sys.modules])"
 
     found = subprocess.run(  # noqa: S603 - our own program

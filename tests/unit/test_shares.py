@@ -166,7 +166,7 @@ def test_the_day_s_quota_is_kept_and_told() -> None:
     for _ in range(5):
         desk.call()
 
-    with pytest.raises(SourceRateLimitedError, match="5 calls of this day") as refused:
+    with pytest.raises(SourceRateLimitedError, match="5 of 5 calls of today") as refused:
         desk.call()
 
     assert 0 < refused.value.retry_after_s <= 86_400

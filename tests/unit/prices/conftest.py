@@ -71,6 +71,7 @@ class Shop:
     gecko: ListQuotes
     binance: ListQuotes
     keys: dict[int, PricedAsset] = field(default_factory=dict)
+    gate: Pacer | None = None
 
     def hold(self, *assets: Asset, amount: int = 5) -> list[int]:
         """Have the wallet hold these; their ids."""
@@ -112,7 +113,7 @@ class Shop:
             Settings(**settings),
             clock=clock,
             unit=SqlUnit(self.database.engine),
-            gate=Pacer(clock, {}),
+            gate=self.gate or Pacer(clock, {}),
         )
 
     def refresh(self, box_s: float = 30.0, **settings: Any) -> RefreshReport:

@@ -12,6 +12,7 @@ from shared.errors import (
     SourceRateLimitedError,
     SourceUnavailableError,
 )
+from shared.gate import Pacer
 from shared.prices.spam import GIVEN_UP_AFTER, wait_s
 from shared.sources.base import PricedAsset
 from tests.factories import make_asset, make_stream, save
@@ -358,3 +359,22 @@ def test_a_short_wait_is_waited_and_a_long_one_is_not(shop: Shop) -> None:
 
     assert shop.refresh().priced == 1
     assert shop.database.clock.monotonic() - began >= 2
+
+
+def test_a_provider_whose_day_is_used_up_is_named_and_left_alone_until_the_next(
+    shop: Shop,
+) -> None:
+    clock = shop.database.clock
+    shop.gate = Pacer(clock, {}, {"defillama": 1})
+    (first,) = shop.tokens(1)
+    shop.llama.prices[shop.key(first)] = "1.5"
+    assert shop.refresh().priced == 1
+    (second,) = shop.tokens(1)
+    shop.llama.prices[shop.key(second)] = "1.5"
+
+    report = shop.refresh()
+
+    assert (len(shop.llama.asked), report.unanswered) == (1, 1)
+    assert [problem.code for problem in report.problems] == ["quota_used_up"]
+    shop.database.advance(86_400)
+    assert shop.refresh().priced == 2

@@ -148,3 +148,24 @@ def test_wrapped_coins_have_a_gap_unless_they_emit_transfers() -> None:
     for chain in chains():
         gaps = gaps_of(chain.id, chain.wrapped_native, internals_complete=True)
         assert gaps == ([] if chain.wrapped_emits_transfer else ["wrapped_native"])
+
+
+def test_daily_limits_are_those_of_the_plan_and_the_operator_s_word_goes_before() -> None:
+    assert registry.calls_a_day(Settings()) == {"routescan": 10_000}
+    keys = ("etherscan", "blockscout", "routescan", "coingecko", "binance")
+    keyed = with_sources(**{key: {"api_key": "x"} for key in keys})
+    assert registry.calls_a_day(keyed) == {
+        "etherscan": 100_000, "blockscout": 5_000, "coingecko": 322
+    }  # fmt: skip
+    said = with_sources(
+        etherscan={"calls_a_day": 200_000}, routescan={"calls_a_day": 0}, binance={"calls_a_day": 9}
+    )
+    assert registry.calls_a_day(said) == {"etherscan": 200_000, "binance": 9}
+
+
+def test_a_server_on_this_machine_has_no_daily_limit_unless_told() -> None:
+    local = {"base_url": "http://127.0.0.1:8545"}
+
+    assert "etherscan" not in registry.calls_a_day(with_sources(etherscan=local))
+    told = with_sources(etherscan={**local, "calls_a_day": 7})
+    assert registry.calls_a_day(told)["etherscan"] == 7

@@ -1,0 +1,1 @@
+"""What can be asked for again, kept for a while: in this process, or in one Redis for all."""

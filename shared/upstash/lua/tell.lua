@@ -1,0 +1,2 @@
+count_calls(ask.used)
+return cjson.encode({told = true})
