@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from schema.sql import Statement
 from schema.tables import METADATA, SCHEMA
-from schema.types import moment_of
+from schema.types import micros_of, moment_of
 
 ADDRESS = METADATA.tables[f"{SCHEMA}.address"]
 _INSERT = Statement("""
@@ -43,3 +43,12 @@ def database_now(connection: Connection) -> datetime:
     """The database's clock, which decides what is due."""
     now: datetime | int = _NOW.run(connection).scalar_one()
     return moment_of(now) if isinstance(now, int) else now
+
+
+def first_token(connection: Connection) -> int:
+    """Where the fencing tokens of a new stream begin.
+
+    SQLite gives the id of a deleted row again. Whoever still holds a token of the stream that had
+    it must not write to the one that has it now, so no two begin at the same number.
+    """
+    return micros_of(database_now(connection))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from schema.queries.address import first_token
 from schema.sql import Statement
 
 
@@ -37,7 +38,7 @@ WHERE address_id = :address_id AND chain_id = :chain_id
 _ADD = Statement("""
 INSERT INTO {t}stream (address_id, chain_id, kind, provider, generation, live, state, lease_token,
   lease_until, settled_block, next_block, anchors, due_at, attempts, created_at)
-VALUES (:address_id, :chain_id, :kind, :provider, :generation, :no, 'pending', 0,
+VALUES (:address_id, :chain_id, :kind, :provider, :generation, :no, 'pending', :token,
   {epoch}, -1, 0, '[]', {now}, 0, {now})
 ON CONFLICT DO NOTHING
 """)
@@ -53,6 +54,7 @@ HAVING count(*) = sum(CASE WHEN state = 'up_to_date' THEN 1 ELSE 0 END)
 ORDER BY address_id, chain_id, generation
 """)
 # The condition is asked again in the statement that flips: a stream may have failed meanwhile.
+# A feed that a wallet came to want after the generation was begun has a higher number, and is live.
 _FILLED = """
 NOT EXISTS (SELECT 1 FROM {t}stream s WHERE s.address_id = :address_id AND s.chain_id = :chain_id
   AND s.generation = :number
@@ -63,7 +65,8 @@ UPDATE {{t}}stream SET live = (generation = :number),
   resting_since = CASE WHEN generation = :number THEN NULL
     ELSE coalesce(resting_since, {{now}}) END,
   lease_token = CASE WHEN generation = :number THEN lease_token ELSE lease_token + 1 END
-WHERE address_id = :address_id AND chain_id = :chain_id AND generation <= :number AND {_FILLED}
+WHERE address_id = :address_id AND chain_id = :chain_id
+  AND (generation <= :number OR live = :yes) AND {_FILLED}
 """)
 # A sub-select is not asked again after a wait: who gave the generation up while we waited for its
 # rows is seen only by a condition on the rows themselves. That is done to all of them or none.
@@ -76,7 +79,8 @@ WITH up AS (
 down AS (
   UPDATE {{t}}stream SET live = :no, resting_since = coalesce(resting_since, {{now}}),
     lease_token = lease_token + 1
-  WHERE address_id = :address_id AND chain_id = :chain_id AND generation < :number
+  WHERE address_id = :address_id AND chain_id = :chain_id
+    AND (generation < :number OR (live = :yes AND generation > :number))
     AND (SELECT count(*) FROM up) > 0
   RETURNING id)
 SELECT count(*) FROM up
@@ -100,6 +104,7 @@ def begin(
 ) -> None:
     """Make the next generation's streams. Whoever holds the address's lock calls it."""
     number = _NEWEST.run(connection, address_id=address_id, chain_id=chain_id).scalar_one() + 1
+    token = first_token(connection)
     for kind in kinds:
         _ADD.run(
             connection,
@@ -109,6 +114,7 @@ def begin(
             provider=provider,
             generation=number,
             no=False,
+            token=token,
         )
 
 

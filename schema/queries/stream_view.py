@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
-from schema.queries.address import database_now
+from schema.queries.address import database_now, first_token
 from schema.sql import Statement
 from schema.tables import METADATA, SCHEMA
 from schema.types import moment_of
@@ -133,7 +133,10 @@ def rest(connection: Connection, address_id: int, but: Collection[int]) -> None:
     )
     ids = connection.scalars(select(STREAM.c.id).where(*unwanted)).all()
     _lock(connection, ids)
-    connection.execute(update(STREAM).where(*unwanted).values(resting_since=now))
+    # One that does not count yet is deleted from now on: nobody may write to it meanwhile.
+    spent = STREAM.c.lease_token + case((STREAM.c.live, 0), else_=1)
+    resting = update(STREAM).where(*unwanted)
+    connection.execute(resting.values(resting_since=now, lease_token=spent))
 
 
 def _add(connection: Connection, address_id: int, feed: Wanted, now: datetime) -> int:
@@ -147,6 +150,7 @@ def _add(connection: Connection, address_id: int, feed: Wanted, now: datetime) -
         **feed._asdict(),
         "address_id": address_id,
         "generation": connection.scalar(generations),
+        "lease_token": first_token(connection),
         "due_at": now,
         "created_at": now,
     }

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 KEPT = 12
+FARTHER = 4
 
 
 class Anchor(NamedTuple):
@@ -32,14 +33,17 @@ def dump(anchors: list[Anchor]) -> str:
 
 
 def added(anchors: list[Anchor], new: Anchor) -> list[Anchor]:
-    """The list with ``new`` in it, thinned so that distances from the newest about double."""
-    older = [anchor for anchor in anchors if anchor.block < new.block]
+    """The list with ``new`` in it, thinned so that distances from it grow by up to ``FARTHER``.
+
+    One goes only when the next older is near enough without it. To ask of each its own distance
+    would let none grow old: every addition thins anew what the last one left.
+    """
+    older = [anchor for anchor in anchors if anchor.block < new.block][::-1]
     kept: list[Anchor] = [new]
-    gap = 1
-    for anchor in reversed(older):
-        if kept[-1].block - anchor.block >= gap or anchor is older[0]:
+    for at, anchor in enumerate(older):
+        near_enough = new.block - FARTHER * (new.block - kept[-1].block)
+        if at + 1 == len(older) or older[at + 1].block < near_enough:
             kept.append(anchor)
-            gap *= 2
     return kept[:KEPT][::-1]
 
 

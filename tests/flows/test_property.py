@@ -1,14 +1,16 @@
 """Random worlds, boxes and faults: once all is quiet, the ledger says what the chain says."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from schema.engine import make_engine
-from schema.tables import METADATA
+from schema.queries.history import OfAddress
+from schema.tables import METADATA, Movement, Stream
 from schema.types import StreamState
 from shared.clock import Deadline
 from shared.emulator.dice import Dice
@@ -16,10 +18,12 @@ from shared.emulator.faults import FAULTS, FaultPlan
 from shared.emulator.provider import ProviderOptions
 from shared.emulator.world import World, WorldConfig
 from shared.ops.verify import verify
+from shared.portfolio.history import HistoryFilter, history_page
 from shared.sources.base import Limits
 from tests import truth
 from tests.conftest import Database
-from tests.fakes import FakeClock
+from tests.factories import make_address, make_asset, make_movement, make_stream, save
+from tests.fakes import START, FakeClock
 from tests.rigs import AtOnce, Rig, WhenAsked, local_sources, quiet_settings
 
 CHAINS = (1, 10)  # served by every provider
@@ -219,3 +223,98 @@ def test_postgres_ledger_equals_the_oracle_whatever_happened(
     fresh = Database(database.engine, database.url, database.dialect, FakeClock())
 
     Telling(story, fresh).tell()
+
+
+Place = tuple[int, int, int]
+# Few blocks and places for many movements: most of them tie with one of another stream or chain.
+HISTORY_KINDS = ("native", "internal", "erc20")
+PLACES: st.SearchStrategy[Place] = st.tuples(
+    st.integers(0, len(CHAINS) * len(HISTORY_KINDS) - 1), st.integers(0, 4), st.integers(0, 3)
+)
+
+
+@dataclass(frozen=True)
+class Tale:
+    """Movements by stream, block and place; how far the chains' clocks and blocks are apart."""
+
+    places: list[Place]
+    block_s: tuple[int, int]
+    ahead_s: int
+    limit: int
+
+
+tales = st.builds(
+    Tale,
+    # Fewer say little: every stream has some, and a page ends inside a tie.
+    places=st.lists(PLACES, min_size=12, max_size=60, unique=True),
+    block_s=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    ahead_s=st.integers(0, 3),
+    limit=st.integers(1, 13),
+)
+
+
+@settings(WILD, max_examples=60)
+@given(tale=tales)
+def test_history_over_many_streams_tells_each_movement_once_in_one_order(
+    database: Database, tale: Tale
+) -> None:
+    address, streams, asset_of = _many_streams(database)
+    movements = []
+    for number, block, pos in tale.places:
+        stream = streams[number]
+        second = CHAINS.index(stream.chain_id)
+        at = START + timedelta(seconds=block * tale.block_s[second] + second * tale.ahead_s)
+        asset_id = asset_of[stream.chain_id]
+        movements.append(
+            (
+                make_movement(
+                    stream_id=stream.id, block=block, pos=pos, at=at, asset_id=asset_id, amount=1
+                ),
+                stream.chain_id,
+            )
+        )
+    save(database.engine, *(movement for movement, _ in movements))
+
+    told = _told(database, address, tale.limit)
+
+    movements.sort(key=lambda each: _order(*each))
+    assert told == ["0x" + movement.tx_hash.hex() for movement, _ in movements]
+
+
+def _order(movement: Movement, chain_id: int) -> tuple[timedelta, int, int, int, int]:
+    """Newest first; what is equally old by chain, then from the top of each chain, by stream."""
+    return (START - movement.at, chain_id, -movement.block, -movement.pos, movement.stream_id)
+
+
+def _many_streams(database: Database) -> tuple[int, list[Stream], dict[int, int]]:
+    """A fresh address with three streams on each chain, without any movement; assets by chain."""
+    with database.engine.begin() as connection:
+        connection.execute(delete(METADATA.tables["tallybook.movement"]))
+    [address] = save(database.engine, make_address())
+    assert address.id is not None
+    pairs = [(chain_id, kind) for chain_id in CHAINS for kind in HISTORY_KINDS]
+    streams = save(
+        database.engine,
+        *(make_stream(address_id=address.id, chain_id=chain, kind=kind) for chain, kind in pairs),
+    )
+    assets = save(database.engine, *(make_asset(chain_id=chain_id) for chain_id in CHAINS))
+    return address.id, streams, {asset.chain_id: int(asset.id or 0) for asset in assets}
+
+
+def _told(database: Database, address_id: int, limit: int) -> list[str | None]:
+    """The transactions of all pages, one page after the other."""
+    told: list[str | None] = []
+    cursor = None
+    while True:
+        page = history_page(
+            database.engine,
+            OfAddress(address_id, list(CHAINS)),
+            wanted=HistoryFilter(),
+            limit=limit,
+            cursor=cursor,
+        )
+        told += [line.tx_hash for line in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return told
+        assert len(page.items) == limit

@@ -10,6 +10,7 @@ POSTGRES_GUARD = (
     "    AND (SELECT n FROM bad) = 0"
 )
 PAGES_ON_POSTGRES = "tests/unit/schema/test_page.py"
+WATCH_AND_CHANGE = "tests/unit/sync/test_watch_and_change.py"
 TWO_CONNECTIONS = "tests/interleaving/test_page_concurrency.py"
 
 
@@ -73,6 +74,7 @@ MUTANTS = (
         "shared.sources.etherscan_like",
         'is_empty = status == "0" and not page.result and EMPTY.fullmatch(str(page.message))',
         'is_empty = status == "0" and not page.result',
+        seeds=900,
     ),
     Mutant("contradiction ignored", PAGE, "    if contradicted:\n", "    if False:\n"),
     Mutant(
@@ -145,6 +147,32 @@ MUTANTS = (
         "FROM g CROSS JOIN (SELECT count(*) FROM del) AS d CROSS JOIN u",
         "FROM g CROSS JOIN (SELECT 0) AS d CROSS JOIN u",
         tests=PAGES_ON_POSTGRES,
+    ),
+    Mutant(
+        "stream that nobody wants is worked",
+        STREAM,
+        "'snoozed') AND resting_since IS NULL\"",
+        "'snoozed')\"",
+    ),
+    Mutant(
+        "token of a deleted stream good for the next of its id",
+        "schema.queries.address",
+        "return micros_of(database_now(connection))",
+        "return 0",
+    ),
+    Mutant(
+        "feed wanted during a change live twice",
+        "schema.queries.generation",
+        "(generation <= :number OR live = :yes) AND",
+        "generation <= :number AND",
+        tests=WATCH_AND_CHANGE,
+    ),
+    Mutant(
+        "given-up stream written while it is deleted",
+        "schema.queries.stream_view",
+        "case((STREAM.c.live, 0), else_=1)",
+        "0",
+        tests=WATCH_AND_CHANGE,
     ),
 )
 

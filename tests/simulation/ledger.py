@@ -49,10 +49,17 @@ def balances(
 
 
 Placed = tuple[int, int, int, str, int, bytes, bytes | None, int]
-WRITES = frozenset({"page", "page again", "close", "lease"})
+WRITES = frozenset({"page", "page again", "close", "lease", "user", "flip", "retire"})
 STREAMS = """
-SELECT id, lease_holder, state, error_code, lease_token, settled_block, next_block FROM stream
+SELECT id, lease_holder, state, error_code, resting_since IS NOT NULL, live, created_at,
+  lease_token, settled_block, next_block FROM stream
 """
+TWICE = "SELECT kind FROM stream WHERE live GROUP BY address_id, chain_id, kind HAVING count(*) > 1"
+ORPHANS = """
+SELECT stream_id FROM movement WHERE stream_id NOT IN (SELECT id FROM stream)
+UNION SELECT stream_id FROM balance WHERE stream_id NOT IN (SELECT id FROM stream)
+"""
+WHOLE = frozenset({"user", "flip", "retire"})
 LAST_OUTCOME = "SELECT outcome FROM run WHERE stream_id = ? ORDER BY id DESC LIMIT 1"
 NEEDS_A_CAUSE = frozenset({"snoozed", "stopped", "dead"})
 ROWS = """
@@ -69,24 +76,49 @@ class Invariants:
         self._driver = driver
         self._streams: dict[int, tuple[int, int, int]] = {}
         self._settled: dict[int, set[Placed]] = {}
+        self._since: dict[int, int] = {}
 
     def check(self, label: str, writer: str) -> None:
         """Raise when the last commit broke one of them; only streams that it touched are read."""
         if label not in WRITES:
             return
-        for stream_id, holder, state, error, *now in self._driver.execute(STREAMS).fetchall():
+        if label in WHOLE:
+            assert not self._driver.execute(TWICE).fetchall(), f"a feed is live twice after {label}"
+            assert not self._driver.execute(ORPHANS).fetchall(), f"orphans after {label}"
+        streams = self._driver.execute(STREAMS).fetchall()
+        for stream_id, holder, state, error, resting, live, since, *now in streams:
             named = error is not None or state not in NEEDS_A_CAUSE
             assert named, f"stream {stream_id} is {state} without a cause after {label}"
             if self._streams.get(stream_id) != tuple(now):
                 stale = label.startswith("page") and holder != writer
                 assert not stale, f"{writer} wrote a page of a stream that {holder} holds"
-                self._check_stream(label, stream_id, *now)
+                unwanted = resting and label == "lease"
+                assert not unwanted, f"{writer} took a stream that nobody wants"
+                if self._since.setdefault(stream_id, since) != since:
+                    self._begun_anew(stream_id, since)
+                if resting and not live:
+                    self._check_given_up(label, stream_id, now[0])
+                else:
+                    self._check_stream(label, stream_id, *now)
                 self._streams[stream_id] = (now[0], now[1], now[2])
 
     def expect_rewind(self) -> None:
         """Somebody lowered settled blocks from outside."""
         self._streams.clear()
         self._settled.clear()
+
+    def _begun_anew(self, stream_id: int, since: int) -> None:
+        """SQLite gave the id of a deleted stream to another; tokens must grow even so."""
+        self._since[stream_id] = since
+        self._settled.pop(stream_id, None)
+        token, _, next_block = self._streams[stream_id]
+        self._streams[stream_id] = (token, -1, next_block)
+
+    def _check_given_up(self, label: str, stream_id: int, token: int) -> None:
+        """Its rows go one after the other; nobody else may write to it."""
+        assert not label.startswith("page"), "a page was written to a stream that was given up"
+        token_before = self._streams.get(stream_id, (0, -1, 0))[0]
+        assert token >= token_before, f"a token shrank after {label}"
 
     def _check_stream(self, label: str, stream_id: int, token: int, settled: int, _: int) -> None:
         rows: list[Placed] = self._driver.execute(ROWS, (stream_id,)).fetchall()

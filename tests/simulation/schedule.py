@@ -1,16 +1,14 @@
 """One whole history: a world that changes while several runs sync it, and what must come."""
 
 import random
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 
 from schema.types import StreamKind
 from shared.clock import Deadline
 from shared.emulator import oracle
 from shared.emulator.emulator import Emulator
-from shared.emulator.faults import FAULTS, FaultPlan
+from shared.emulator.faults import FaultPlan
 from shared.emulator.in_process import EmulatorHttp
 from shared.emulator.store import WorldStore
 from shared.emulator.world import World, WorldConfig
@@ -26,7 +24,9 @@ from shared.sources import registry
 from shared.sources.base import Limits, Source
 from shared.sync.run import SyncEngine
 from shared.sync.source_change import begin_change
+from shared.sync.sweep import DAY_S
 from tests.simulation import ledger
+from tests.simulation.plans import THEMES, Plan
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.seams import (
     LossyQueue,
@@ -38,6 +38,7 @@ from tests.simulation.seams import (
     SimUnit,
 )
 from tests.simulation.shelf import shelf
+from tests.simulation.users import KEEP_S, OWNERS, Users
 
 CHAIN = 1
 DEPTH = 6
@@ -68,6 +69,7 @@ FROM stream s WHERE s.state = 'up_to_date'
 """
 ROUNDS = 40
 CALM_REFRESH_S = 100.0
+LONGEST_TIDY_PAUSE_S = 8.0
 KIND_ODDS = 0.6
 UPSTASH_ODDS = 0.4
 RATE = 50.0
@@ -81,6 +83,7 @@ def settings(*, calm: bool) -> Settings:
         reserve_s=0.2,
         refresh_s=CALM_REFRESH_S if calm else 5.0,
         max_attempts=10_000,
+        rest_days=KEEP_S / DAY_S,
         source={key: SourceOptions(base_url=url) for key, url in SOURCES.items()},
     )
 
@@ -102,72 +105,22 @@ class Shrunk:
         """No hash is to be had of any block."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How wild a schedule is."""
-
-    runners: int = 2
-    runs: int = 4
-    crash_odds: float = 0.01
-    freeze_odds: float = 0.01
-    lost_odds: float = 0.01
-    faults: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(FAULTS, 0.02))
-    deep_odds: float = 0.2
-    busy: float = 0.7
-    anchors: bool = True
-    box_s: float = 15.0
-    life: int = 8
-    blocks: int = 25
-
-
-QUIET = Plan(runners=1, runs=1, crash_odds=0, freeze_odds=0, lost_odds=0, faults={}, deep_odds=0)
-# Each seed takes the next theme: one kind of trouble at a time goes deeper than all at once.
-THEMES = (
-    Plan(),
-    Plan(runners=3, crash_odds=0.002, freeze_odds=0.05, faults={"reorg": 0.05}),
-    Plan(
-        runners=1,
-        runs=16,
-        crash_odds=0.002,
-        freeze_odds=0,
-        lost_odds=0,
-        faults={"shuffled": 0.8},
-        deep_odds=0,
-        busy=1,
-        life=24,
-    ),
-    Plan(crash_odds=0.002, lost_odds=0.08, faults={"reorg": 0.05, "grow": 0.1}),
-    Plan(faults={"short_page": 0.2, "late_calls": 0.1, "grow": 0.1, "slow": 0.05}),
-    Plan(runners=1, runs=10, lost_odds=0, deep_odds=0.7, busy=1.0, anchors=False),
-    Plan(
-        runners=1,
-        runs=12,
-        crash_odds=0.002,
-        freeze_odds=0,
-        faults={},
-        deep_odds=1.0,
-        box_s=6.0,
-        life=20,
-        blocks=40,
-    ),
-)
-
-
 class Schedule:
     """Builds everything from a seed, runs it, and compares the end with the oracle."""
 
     def __init__(self, seed: int, plan: Plan | None = None, *, crash_at: int = 0) -> None:
         self.seed = seed
         self.plan = plan or THEMES[seed % len(THEMES)]
-        self.rng = random.Random(f"plan/{seed}")
+        dealt = seed + self.plan.deal * 1_000_003
+        self.rng = random.Random(f"plan/{dealt}")
         self.scheduler = Scheduler(
-            seed,
+            dealt,
             crash_odds=self.plan.crash_odds,
             freeze_odds=self.plan.freeze_odds,
             crash_at=crash_at,
         )
         self.world = World(
-            seed,
+            dealt,
             WorldConfig(
                 wallets=2,
                 coins=3,
@@ -179,9 +132,9 @@ class Schedule:
         self.account = "0x" + self.world.wallets[0].hex()
         self.emulator = Emulator(
             WorldStore(self.world),
-            plan=FaultPlan(seed=seed, odds=self.plan.faults),
+            plan=FaultPlan(seed=dealt, odds=self.plan.faults),
         )
-        shelf().clear(SimClock(self.scheduler).now)
+        shelf().clear(lambda: self.scheduler.now_s)
         self.engine = shelf().engine
         self.calm = False
         self.changing = False
@@ -189,13 +142,17 @@ class Schedule:
         self.by_queue = self.rng.random() < 0.5
         self.on_upstash = self.rng.random() < UPSTASH_ODDS
         self.invariants = ledger.Invariants(shelf().driver)
-        self.stream_ids = self._watch()
+        self.users = self._people() if self.plan.users else None
+        self.stream_ids = self.users.stream_ids if self.users else self._watch()
 
     def run(self) -> None:
         """The wild part, then a quiet end in which everything must come right."""
         for number in range(self.plan.runners):
             self._start_runner(f"run{number}")
         self.scheduler.spawn("chain", self._live)
+        if self.users is not None:
+            self.scheduler.spawn("users", partial(self.users.live, self.plan.users))
+            self.scheduler.spawn("cron", self._tidy_again_and_again)
         self.scheduler.run()
         self.settle()
 
@@ -249,6 +206,20 @@ class Schedule:
         assert len(live) == 1, "a mixture of providers is shown"
         self.changing = more or live != [("blockscout",)]
 
+    def _people(self) -> Users:
+        """Whoever wants the address, beginning with one who does."""
+        users = Users(
+            self.seed + self.plan.deal,
+            self.scheduler,
+            engine=self.engine,
+            account=self.account,
+            clock=SimClock(self.scheduler),
+            settings=settings(calm=False),
+            committed=self.invariants.check,
+        )
+        users.watch(OWNERS[0])
+        return users
+
     def _watch(self) -> list[int]:
         """The streams as ``watch`` makes them, without the ORM's time."""
         driver = shelf().driver
@@ -262,14 +233,12 @@ class Schedule:
         clock = SimClock(self.scheduler, skew_s=self.rng.choice((0.0, -3_600.0, 86_400.0)))
         http = SimHttp(self.scheduler, EmulatorHttp(self.emulator, clock))
         limits = Limits(self.rng.choice((3, 5, 8)), 24, 100.0, DEPTH)
-        sources = {
-            key: Shrunk(
-                registry.load(key, http, settings(calm=self.calm)),
-                limits,
-                anchors=self.plan.anchors,
-            )
-            for key in SOURCES
-        }
+
+        @cache
+        def source(key: str) -> Source:
+            built = registry.load(key, http, settings(calm=self.calm))
+            return Shrunk(built, limits, anchors=self.plan.anchors)
+
         lost_odds = 0.0 if self.calm else self.plan.lost_odds
         unit = SimUnit(self.scheduler, shelf().driver, self.invariants.check, process, lost_odds)
         commons = self._commons(clock, unit, process, lost_odds)
@@ -282,7 +251,7 @@ class Schedule:
             rng=self.rng,
             spawn=SimSpawn(self.scheduler, process),
         )
-        return SyncEngine(seams, sources.__getitem__, settings(calm=self.calm), holder=process.name)
+        return SyncEngine(seams, source, settings(calm=self.calm), holder=process.name)
 
     def _commons(
         self, clock: SimClock, unit: SimUnit, process: Process, lost_odds: float
@@ -307,11 +276,21 @@ class Schedule:
             for number in range(self.plan.runs):
                 process = Process(f"{name}.{number}")
                 task = self.scheduler.spawn(process.name, self._invocation, process)
-                while not task.done and not process.dead:
-                    self.scheduler.sleep(1.0)
+                self.scheduler.outlive(task)
                 self.scheduler.sleep(self.rng.random() * 8)
 
         self.scheduler.spawn(name, start_all)
+
+    def _tidy_again_and_again(self) -> None:
+        """What a cron calls beside the runs, each time in a process of its own."""
+        for number in range(self.plan.tidies):
+            self.scheduler.sleep(self.rng.random() * LONGEST_TIDY_PAUSE_S)
+            process = Process(f"tidy{number}")
+            self.scheduler.outlive(self.scheduler.spawn(process.name, self._tidy, process))
+
+    def _tidy(self) -> None:
+        with suppress(StorageError, RedisError):
+            self._engine_of(self.scheduler.current().process).tidy()
 
     def _invocation(self) -> None:
         """One box of a fresh process."""
@@ -319,6 +298,8 @@ class Schedule:
         box = Deadline.after(SimClock(self.scheduler), self.rng.uniform(1.0, self.plan.box_s))
         # An invocation may fail as a whole when the database is lost: the next one goes on.
         with suppress(StorageError, RedisError):
+            if self.users is not None:
+                self.stream_ids = self.users.stream_ids
             if self.rng.random() < 0.5:
                 sync.step(self.stream_ids, box)
             else:
@@ -368,6 +349,8 @@ class Schedule:
             if self.changing:
                 self._change_source(process)
             elif not self._not_done():
+                if self.users is not None:
+                    self.users.settle(shelf().driver, partial(self._engine_of, process))
                 return
             self.scheduler.sleep(30)
 

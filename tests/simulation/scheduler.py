@@ -30,6 +30,11 @@ class Task:
     error: BaseException | None = None
     answers_to: "Task | None" = None
 
+    @property
+    def over(self) -> bool:
+        """Ended, or gone with its process."""
+        return self.done or self.process.dead
+
 
 @dataclass(eq=False)
 class Process:
@@ -123,6 +128,14 @@ class Scheduler:
             raise other.error
         return other.result
 
+    def outlive(self, other: Task) -> None:
+        """Wait until a task of another process has ended, or died with it."""
+        task = self.current()
+        while not other.over:
+            task.waits_for = other
+            self._pass_on(task)
+        task.waits_for = None
+
     def run(self) -> None:
         """Step until every task has ended or died."""
         while self._tasks:
@@ -148,7 +161,7 @@ class Scheduler:
             ready = [
                 task
                 for task in self._tasks
-                if task.wakes_at <= now_s and (task.waits_for is None or task.waits_for.done)
+                if task.wakes_at <= now_s and (task.waits_for is None or task.waits_for.over)
             ]
             if ready:
                 return ready[int(self.rng.random() * len(ready))]

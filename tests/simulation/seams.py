@@ -15,6 +15,7 @@ from shared.errors import (
     StorageError,
     StorageRefusedError,
 )
+from shared.gate import Usage
 from shared.http import Http, HttpResponse
 from shared.queue.base import Claim, Outcome, Push, Queue
 from shared.seams import Handle
@@ -223,3 +224,10 @@ class SimGate:
 
     def hold(self, source: str, seconds: float) -> None:
         """Nobody else asks."""
+
+    def tell(self, deadline: Deadline) -> None:
+        """Nothing is counted."""
+
+    def usage(self, sources: Sequence[str]) -> Usage:
+        """Nothing is counted."""
+        return Usage(dict.fromkeys(sources, 0), START, for_all=False)

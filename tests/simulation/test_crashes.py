@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.simulation.schedule import DEPTH, QUIET, Schedule
+from tests.simulation.plans import QUIET
+from tests.simulation.schedule import DEPTH, Schedule
 from tests.simulation.shelf import shelf
 
 SEED = 11

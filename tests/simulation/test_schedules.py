@@ -10,7 +10,8 @@ from tests.commands import ROOT
 from tests.simulation import mutants
 from tests.simulation.__main__ import failure, shrunk, told
 from tests.simulation.bugs import CONTROL, MUTANTS, Mutant
-from tests.simulation.schedule import QUIET, THEMES, Schedule
+from tests.simulation.plans import QUIET, THEMES
+from tests.simulation.schedule import Schedule
 
 SEEDS = 1_000
 AT_ONCE = 25

@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sync import anchors
-from shared.sync.anchors import KEPT, Anchor
+from shared.sync.anchors import FARTHER, KEPT, Anchor
 
 
 def anchor(block: int) -> Anchor:
@@ -39,12 +40,22 @@ def test_what_is_kept_is_short_ordered_and_ends_with_the_newest(distances: list[
     assert set(kept) <= {anchor(block) for block in blocks}
 
 
-def test_distances_from_the_newest_about_double() -> None:
-    kept = kept_after(list(range(1, 2000)))
+@pytest.mark.parametrize("step", [1, 6, 25, 300])
+def test_after_any_number_of_passes_the_next_anchor_is_at_most_four_times_as_far(
+    step: int,
+) -> None:
+    kept: list[Anchor] = []
+    for number in range(1, 1000):
+        kept = anchors.added(kept, anchor(number * step))
 
-    distances = [1999 - each.block for each in kept[-2::-1]]
+        distances = [number * step - each.block for each in kept[-2::-1]]
 
-    assert all(later >= earlier * 1.5 for earlier, later in pairwise(distances[:6]))
+        assert all(later <= FARTHER * earlier for earlier, later in pairwise(distances))
+        # The oldest is not crowded out.
+        assert kept[0] == anchor(step)
+        # And few are kept for that: every second is more than four times as far.
+        pairs = zip(distances, distances[2:], strict=False)
+        assert all(later > FARTHER * earlier for earlier, later in pairs)
 
 
 def test_an_anchor_at_or_behind_the_new_one_gives_way() -> None:

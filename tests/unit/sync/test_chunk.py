@@ -195,6 +195,22 @@ def test_a_lease_lost_behind_an_unknown_commit_ends_the_chunk(bench: Bench) -> N
     assert chunk.error is not None
     assert chunk.error[0] == "lease_lost"
     assert bench.held() == []
+    # Who lost the lease has nothing to try a second time.
+    assert "page again" not in bench.unit.labels
+
+
+def test_a_page_that_the_next_owner_wrote_is_not_taken_for_ours(bench: Bench) -> None:
+    def overtaken() -> None:
+        bench.steal()
+        # The new owner stands just where our page would have ended.
+        bench.set("next_block = 45")
+        gone()
+
+    bench.unit.before["page"] = overtaken
+
+    [chunk] = bench.step()
+
+    assert (chunk.outcome, chunk.pages) == ("lost", 0)
 
 
 def test_a_stream_that_is_gone_ends_the_chunk(bench: Bench) -> None:
