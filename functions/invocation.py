@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 10.0  # a stream that is due again so soon is awaited, not left to the next tick
 START_S = 20.0
+LAST_S = 0.2  # kept of an invocation for its own end
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,14 @@ def run_once(runtime: Runtime, deadline: Deadline) -> RunReport:
     return report
 
 
+def run_unattended(runtime: Runtime, deadline: Deadline) -> None:
+    """``run_once`` for a call that has been answered: nobody is left to be told of a failure."""
+    try:
+        run_once(runtime, deadline)
+    except TallybookError as exc:
+        log.warning("run not finished: %s", exc.detail, extra={"code": exc.code})
+
+
 def tick(runtime: Runtime, deadline: Deadline) -> TickReport:
     """Wake what is due and free; when something is, start runs for it and work one box here."""
     sync = runtime.sync
@@ -75,13 +84,22 @@ def start_runs(runtime: Runtime, wanted: int) -> int:
     started = 0
     for _ in range(wanted):
         try:
-            runtime.seams.trigger.fire(Deadline.after(runtime.clock, START_S))
+            runtime.seams.trigger.fire(_start_deadline(runtime))
         except TallybookError as exc:
             # Latency, not loss: what is due stands in the ledger.
             log.warning("run not started: %s", exc.detail, extra={"code": exc.code})
             break
         started += 1
     return started
+
+
+def _start_deadline(runtime: Runtime) -> Deadline:
+    """Until when to wait for a start to be accepted: an invocation that waits longer is killed."""
+    deadline = Deadline.after(runtime.clock, START_S)
+    end = told_end(platform_of(runtime.settings))
+    if end is None:
+        return deadline
+    return deadline.within((end - runtime.clock.now()).total_seconds() - LAST_S)
 
 
 def start_for(runtime: Runtime, streams: int) -> int:
