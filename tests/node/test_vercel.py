@@ -225,7 +225,7 @@ def test_an_ipv6_only_database_is_named_by_health_without_its_host(built: Built)
 
 def test_it_builds_as_a_service_beside_a_frontend(python: Path, tmp_path: Path) -> None:
     """With the very ``vercel.json`` that the documentation gives."""
-    examples = vercel.json_blocks(vercel.ROOT / "docs/deploying.md")
+    examples = vercel.json_blocks(vercel.ROOT / "docs/deploy-vercel.md")
     [config] = [example for example in examples if "services" in example]
     vercel.copy_project(tmp_path / "api")
     (tmp_path / "api/vercel.json").unlink()
