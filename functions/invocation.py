@@ -1,6 +1,7 @@
 """What one invocation does, whoever called it: a run, a tick, and the start of further runs."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from schema.queries import stream
@@ -59,24 +60,27 @@ def run_once(runtime: Runtime, deadline: Deadline) -> RunReport:
     return report
 
 
-def run_unattended(runtime: Runtime, deadline: Deadline) -> None:
-    """``run_once`` for a call that has been answered: nobody is left to be told of a failure."""
-    try:
-        run_once(runtime, deadline)
-    except TallybookError as exc:
-        log.warning("run not finished: %s", exc.detail, extra={"code": exc.code})
-
-
 def tick(runtime: Runtime, deadline: Deadline) -> TickReport:
     """Wake what is due and free; when something is, start runs for it and work one box here."""
-    sync = runtime.sync
-    due = sync.sweep()
+    return worked(runtime, runtime.sync.sweep(), deadline)
+
+
+def worked(runtime: Runtime, due: int, deadline: Deadline) -> TickReport:
+    """What a tick does with so many streams that it has woken."""
     if not due:
-        sync.tidy()
+        runtime.sync.tidy()
         return TickReport(0, 0, 0, more=False)
     started = start_runs(runtime, _free_runs(runtime, due) - 1)
     report = run_once(runtime, deadline)
     return TickReport(due, started, len(report.chunks), report.more)
+
+
+def unattended(work: Callable[[], object]) -> None:
+    """Do it for a call that has been answered: nobody is left to be told of a failure."""
+    try:
+        work()
+    except TallybookError as exc:
+        log.warning("run not finished: %s", exc.detail, extra={"code": exc.code})
 
 
 def start_runs(runtime: Runtime, wanted: int) -> int:

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, BackgroundTasks, Depends, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from functions.deps import RuntimeDep, require_cron
-from functions.invocation import deadline_of, run_unattended, tick
+from functions.invocation import deadline_of, run_once, tick, unattended, worked
 from functions.openapi import answers, json_answer
 from schema.engine import autocommit
 from schema.queries import seen_call
@@ -20,6 +21,8 @@ from shared.triggers import qstash_signature as qstash
 router = APIRouter(tags=["internal"])
 
 CHUNK, TICK = "/internal/chunk", "/internal/tick"
+# pg_net waits for five seconds, and takes what comes later for a failure.
+Early = Annotated[bool, Query(description="Answer before the work: for who does not wait long.")]
 UNSIGNED = "this call needs a signature of ours, not older than five minutes"
 
 
@@ -41,8 +44,9 @@ class TickView(msgspec.Struct, frozen=True):
 MODELS = (Accepted, TickView)
 TICKED = answers(
     TickView,
-    description="Swept and worked.",
+    description="Swept and worked (200), or swept and still to be worked (202).",
     example=TickView(3, 2, 5, True),
+    statuses=(200, 202),
     problems=(401, 422, 503),
 )
 
@@ -96,7 +100,8 @@ async def run_chunk(
 ) -> Response:
     """Accept a run at once, then work it within the same invocation."""
     await run_in_threadpool(_accept, runtime, signature)
-    background.add_task(run_unattended, runtime, deadline_of(runtime))
+    deadline = deadline_of(runtime)
+    background.add_task(unattended, lambda: run_once(runtime, deadline))
     answer = json_answer(Accepted(accepted=True), 202)
     answer.background = background
     return answer
@@ -104,10 +109,16 @@ async def run_chunk(
 
 @router.get(TICK, operation_id="tickByGet", dependencies=[Depends(require_cron)], responses=TICKED)
 @router.post(TICK, operation_id="tick", dependencies=[Depends(require_cron)], responses=TICKED)
-def run_tick(runtime: RuntimeDep) -> Response:
+def run_tick(runtime: RuntimeDep, early: Early = False) -> Response:
     """Wake what is due, start runs for it, and work one box within this call."""
-    report = tick(runtime, deadline_of(runtime))
-    return json_answer(TickView(report.due, report.started, report.chunks, report.more))
+    deadline = deadline_of(runtime)
+    if not early:
+        report = tick(runtime, deadline)
+        return json_answer(TickView(report.due, report.started, report.chunks, report.more))
+    due = runtime.sync.sweep()
+    answer = json_answer(TickView(due, 0, 0, due > 0), 202)
+    answer.background = BackgroundTask(unattended, lambda: worked(runtime, due, deadline))
+    return answer
 
 
 def _accept(runtime: Runtime, signature: str) -> None:

@@ -2,9 +2,11 @@
 
 import msgspec
 from fastapi import APIRouter, Depends, Response
+from starlette.background import BackgroundTask
 
+from functions.api.internal import Early
 from functions.deps import RuntimeDep, require_cron
-from functions.invocation import deadline_of
+from functions.invocation import deadline_of, unattended
 from functions.openapi import answers, json_answer
 from shared.prices.refresh import RefreshReport
 
@@ -52,15 +54,24 @@ EXAMPLE = PricesRefreshed(
     problems=[],
 )
 RESPONSES = answers(
-    PricesRefreshed, description="One box was worked.", example=EXAMPLE, problems=(401, 422, 503)
+    PricesRefreshed,
+    description="One box was worked (200), or still will be (202).",
+    example=EXAMPLE,
+    statuses=(200, 202),
+    problems=(401, 422, 503),
 )
 
 
 @router.get(PATH, operation_id="refreshPricesByGet", responses=RESPONSES)
 @router.post(PATH, operation_id="refreshPrices", responses=RESPONSES)
-def refresh_prices(runtime: RuntimeDep) -> Response:
+def refresh_prices(runtime: RuntimeDep, early: Early = False) -> Response:
     """Ask for the prices that are due, oldest first, until none is or the box is over."""
-    return json_answer(view_of(runtime.prices.refresh(deadline_of(runtime))))
+    deadline = deadline_of(runtime)
+    if not early:
+        return json_answer(view_of(runtime.prices.refresh(deadline)))
+    answer = json_answer(view_of(RefreshReport(left=runtime.prices.due())), 202)
+    answer.background = BackgroundTask(unattended, lambda: runtime.prices.refresh(deadline))
+    return answer
 
 
 def view_of(report: RefreshReport) -> PricesRefreshed:

@@ -84,10 +84,14 @@ class PriceRefresher:
             seen |= fresh
             settled = self._worked(claimed, asking, box, report)
             self._settle(settled)
-        report.left = self._unit.run("price count", price.due_count) + report.unanswered
+        report.left = self.due() + report.unanswered
         report.calls, report.problems = dict(asking.calls), asking.problems
         self._gate.tell(deadline)
         return report
+
+    def due(self) -> int:
+        """How many prices are due now."""
+        return self._unit.run("price count", price.due_count)
 
     def forgive(self) -> int:
         """Have all that was given up asked for once more; returns how many."""

@@ -10,7 +10,7 @@ from functions.api.internal import CHUNK, TICK
 from shared import auth
 from shared.auth import SIGNATURE_HEADER, TIME_HEADER, SignedCall
 from shared.triggers import qstash_signature as qstash
-from tests.api.conftest import Api
+from tests.api.conftest import Api, make_client
 from tests.flows.test_chain import signed
 
 SECRET = "cron-secret-for-tests"
@@ -153,3 +153,19 @@ def _seconds_until_now(api: Api) -> float:
     import time  # noqa: PLC0415 - the real one
 
     return time.time() - api.runtime.clock.now().timestamp()  # noqa: TID251 - as above
+
+
+@pytest.mark.parametrize("path", ["/internal/tick", "/internal/prices"])
+def test_a_cron_that_does_not_wait_is_answered_before_the_work(api: Api, path: str) -> None:
+    api.add_wallet()
+    # As a server does it: the work behind an answer can no longer change it.
+    client = make_client(api.runtime, raise_server_exceptions=False)
+
+    answer = client.post(f"/api{path}?early=true")
+
+    assert answer.status_code == 202
+    found = answer.json()
+    assert (found.get("due", 0) > 0) == (path == "/internal/tick")
+    streams = api.get("/wallets/1/sync").json()["streams"]
+    worked = [stream for stream in streams if stream["state"] != "pending"]
+    assert bool(worked) == (path == "/internal/tick")

@@ -13,6 +13,7 @@ from shared.ops.schedules.base import CALLS_SHOWN, JOBS, PRICES, TICK, Call, Job
 
 T = TypeVar("T")
 CRONS = {TICK.name: "* * * * *", PRICES.name: "*/15 * * * *"}
+EARLY = "?early=true"  # pg_net waits for five seconds only
 NAMES = [job.name for job in JOBS]
 FIX = (
     "Connect as the role postgres, and enable pg_cron, pg_net and Vault in Supabase's dashboard"
@@ -29,7 +30,7 @@ class SupabaseScheduler:
             raise ConfigError(detail, fix="Set DATABASE_URL, or choose --on qstash.")
         self._engine = engine
         self._target = target
-        self._jobs = [CronJob(job.name, CRONS[job.name], job.path) for job in JOBS]
+        self._jobs = [CronJob(job.name, CRONS[job.name], job.path + EARLY) for job in JOBS]
 
     def plan(self) -> str:
         """See ``Scheduler.plan``."""

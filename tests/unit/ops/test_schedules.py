@@ -71,8 +71,8 @@ def test_supabase_calls_with_the_secret_of_the_vault(runtime: Runtime, supabase:
     sent = _run(runtime, "SELECT url, headers FROM net.http_request_queue ORDER BY url")
 
     assert [url for url, _ in sent] == [
-        "https://app.example/api/internal/prices",
-        "https://app.example/api/internal/tick",
+        "https://app.example/api/internal/prices?early=true",
+        "https://app.example/api/internal/tick?early=true",
     ]
     assert {headers["Authorization"] for _, headers in sent} == {f"Bearer {SECRET}"}
     (commands,) = _run(runtime, "SELECT string_agg(command, ' ') FROM cron.job")
@@ -142,7 +142,7 @@ def test_what_supabase_prints_can_be_pasted(runtime: Runtime, supabase: Schedule
 
     assert SECRET not in plan
     sent = _run(runtime, "SELECT url FROM net.http_request_queue ORDER BY url")
-    assert sent[1] == ("https://YOUR-APP/api/internal/tick",)
+    assert sent[1] == ("https://YOUR-APP/api/internal/tick?early=true",)
     assert [job.cron for job in supabase.status()] == ["* * * * *", "*/15 * * * *"]
 
 
