@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from benchmarks.harness import Measure, interleaved, postgres, ratio
 from shared.cache.fill import Fills
 from shared.cache.memory import MemoryCache
-from shared.cache.upstash import UpstashCache
+from shared.cache.remote import RemoteCache
 from shared.clock import SystemClock
 from shared.emulator.upstash.server import serving_upstash
 from shared.prices.cached import WORTH_STREAMS, OwnedPrices
@@ -76,7 +76,7 @@ def caches() -> Iterator[tuple[Fills, Fills]]:
     clock, rng = SystemClock(), random.Random(1)  # noqa: S311 - jitter
     with redis_server() as url, serving_upstash(url) as upstash:
         client = UpstashClient(upstash.url, upstash.token)
-        far = UpstashCache(client, clock, rng, prefix=uuid.uuid4().hex)
+        far = RemoteCache(client, clock, rng, prefix=uuid.uuid4().hex)
         yield Fills(MemoryCache(clock, rng), clock), Fills(far, clock)
         client.close()
 

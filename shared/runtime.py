@@ -19,7 +19,7 @@ from shared.platform import platform_of
 from shared.prices.lookup import Freshness
 from shared.prices.refresh import PriceRefresher
 from shared.queue.base import QueueStats
-from shared.queue.factory import make_commons
+from shared.queue.factory import Commons, make_commons
 from shared.seams import Seams, SqlUnit, Threads
 from shared.settings import Settings
 from shared.sources import registry
@@ -84,6 +84,11 @@ class Runtime:
         return self._once("seams", self._make_seams)
 
     @property
+    def commons(self) -> Commons:
+        """What this process shares with others: queue, rates, heads."""
+        return self._once("commons", lambda: make_commons(self.settings, self.engine, self.clock))
+
+    @property
     def sync(self) -> SyncEngine:
         """The engine of the sync."""
         return self._once("sync", lambda: SyncEngine(self.seams, self.source, self.settings))
@@ -143,6 +148,8 @@ class Runtime:
             parts["seams"].gate.tell(Deadline.after(self.clock, LAST_WORDS_S))
         if "threads" in parts:
             parts["threads"].close()
+        if "commons" in parts:
+            parts["commons"].close()
         if "engine" in parts:
             parts["engine"].dispose()
         if "cache" in parts:
@@ -184,7 +191,7 @@ class Runtime:
         return Fills(make_cache(self.settings, self.clock, rng), self.clock)
 
     def _make_seams(self) -> Seams:
-        commons = make_commons(self.settings, self.engine, self.clock)
+        commons = self.commons
         return Seams(
             clock=self.clock,
             unit=SqlUnit(self.engine),

@@ -73,6 +73,19 @@ class Settings(BaseSettings):
         default=None,
         validation_alias=AliasChoices("upstash_redis_rest_token", "kv_rest_api_token"),
     )
+    use_bullmq: bool = Field(
+        default=False, description="True: long-running workers on BullMQ, which needs REDIS_URL."
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="The Redis of the workers, redis:// or rediss://."
+    )
+    worker_threads: int = Field(default=4, ge=1, le=64, description="Streams worked at once.")
+    worker_box_s: float = Field(
+        default=30.0, gt=0, description="The box of one stream's turn in a worker."
+    )
+    grace_s: float = Field(
+        default=20.0, ge=0, description="How long a worker that is told to end may take."
+    )
     run_trigger: Literal["none", "self", "postgres", "qstash", "sqs"] | None = Field(
         default=None, description="Who starts the next run; unset: self on Vercel, else none."
     )
@@ -85,6 +98,9 @@ class Settings(BaseSettings):
     qstash_current_signing_key: SecretStr | None = None
     qstash_next_signing_key: SecretStr | None = None
     sqs_queue_url: str | None = None
+    port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Of a worker's health; Railway sets it."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     source: dict[str, SourceOptions] = Field(default_factory=dict)
     vercel: str | None = Field(default=None, description="Set by Vercel itself.")

@@ -1,14 +1,13 @@
-"""A cache in one Redis over HTTP, for processes that share nothing else."""
+"""A cache in one Redis, over HTTP or TCP, for processes that share nothing else."""
 
 import logging
 import threading
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from shared.cache.base import Hit, Key, decoded, encoded, jittered
 from shared.clock import Clock
 from shared.errors import RedisError
 from shared.seams import Rng
-from shared.upstash.client import UpstashClient
 
 T = TypeVar("T")
 
@@ -19,7 +18,19 @@ OUT_OF_REACH = object()
 log = logging.getLogger(__name__)
 
 
-class UpstashCache:
+class Commands(Protocol):
+    """What runs plain Redis commands: ``UpstashClient`` or ``TcpClient``."""
+
+    def command(self, *words: str) -> Any:
+        """Run one that may run twice; raises RedisError."""
+        ...
+
+    def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+class RemoteCache:
     """Plain SET and GET with an expiry: one call a step, and each may run twice.
 
     A Redis that does not answer is left alone for ``LEFT_ALONE_S``, so that an outage costs one
@@ -28,7 +39,7 @@ class UpstashCache:
 
     is_near = False
 
-    def __init__(self, client: UpstashClient, clock: Clock, rng: Rng, *, prefix: str) -> None:
+    def __init__(self, client: Commands, clock: Clock, rng: Rng, *, prefix: str) -> None:
         self._client = client
         self._clock = clock
         self._rng = rng

@@ -14,12 +14,13 @@ import pytest
 from shared.cache.base import MOST_BYTES, Cache, Hit, Key
 from shared.cache.fill import Fills
 from shared.cache.memory import MemoryCache
+from shared.cache.remote import RemoteCache
 from shared.cache.tokens import KNOWN_S, UNKNOWN_S, Token, TokenCache
-from shared.cache.upstash import UpstashCache
 from shared.clock import Clock, SystemClock
 from shared.emulator.dice import Dice
 from shared.emulator.upstash.server import serving_upstash
 from shared.upstash.client import UpstashClient
+from shared.upstash.tcp import TcpClient
 from tests.fakes import FakeClock
 
 LONG_S = 600.0
@@ -53,24 +54,35 @@ def memory() -> Harness:
     return Harness(MemoryCache(clock, Dice("memory")), clock, clock.advance)
 
 
-@pytest.fixture
-def upstash(redis_url: str) -> Iterator[Harness]:
+def _remote(client: UpstashClient | TcpClient) -> Harness:
     clock = SystemClock()
     prefix = f"test{uuid.uuid4().hex}"
+
+    def advance(seconds: float) -> None:
+        # A server's clock cannot be moved: what it keeps ends sooner instead.
+        for name in client.command("KEYS", f"{{{prefix}}}:*"):
+            left_ms = int(client.command("PTTL", name)) - round(seconds * 1000)
+            client.command("PEXPIRE", name, str(left_ms))
+
+    return Harness(RemoteCache(client, clock, Dice("remote"), prefix=prefix), clock, advance)
+
+
+@pytest.fixture
+def upstash(redis_url: str) -> Iterator[Harness]:
     with serving_upstash(redis_url) as server:
         client = UpstashClient(server.url, server.token)
-
-        def advance(seconds: float) -> None:
-            # A server's clock cannot be moved: what it keeps ends sooner instead.
-            for name in client.command("KEYS", f"{{{prefix}}}:*"):
-                left_ms = int(client.command("PTTL", name)) - round(seconds * 1000)
-                client.command("PEXPIRE", name, str(left_ms))
-
-        yield Harness(UpstashCache(client, clock, Dice("upstash"), prefix=prefix), clock, advance)
+        yield _remote(client)
         client.close()
 
 
-@pytest.fixture(params=["memory", "upstash"])
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Harness]:
+    client = TcpClient(redis_url)
+    yield _remote(client)
+    client.close()
+
+
+@pytest.fixture(params=["memory", "upstash", "redis"])
 def harness(request: pytest.FixtureRequest) -> Harness:
     found: Harness = request.getfixturevalue(request.param)
     return found

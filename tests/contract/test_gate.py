@@ -14,6 +14,7 @@ from shared.gate import Pacer, RateGate
 from shared.queue.upstash import UpstashShares
 from shared.shares import ShareGate
 from shared.upstash.client import UpstashClient
+from shared.upstash.tcp import TcpClient
 from tests.fakes import FakeClock
 from tests.simulation.lua_redis import LuaRedis
 
@@ -60,7 +61,15 @@ def shares(redis_url: str) -> Iterator[Harness]:
         client.close()
 
 
-@pytest.fixture(params=["pacer", "simulated_shares", "shares"])
+@pytest.fixture
+def redis_shares(redis_url: str) -> Iterator[Harness]:
+    clock = SystemClock()
+    client = TcpClient(redis_url, prefix=f"test{uuid.uuid4().hex}")
+    yield Harness(ShareGate(clock, UpstashShares(client), "a", RATES, {SOURCE: QUOTA}), clock, None)
+    client.close()
+
+
+@pytest.fixture(params=["pacer", "simulated_shares", "shares", "redis_shares"])
 def harness(request: pytest.FixtureRequest) -> Harness:
     found: Harness = request.getfixturevalue(request.param)
     return found

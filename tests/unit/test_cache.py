@@ -17,7 +17,7 @@ from shared.cache.base import Hit, Key, jittered
 from shared.cache.factory import make_cache
 from shared.cache.fill import Fills
 from shared.cache.memory import MemoryCache
-from shared.cache.upstash import LEFT_ALONE_S, UpstashCache
+from shared.cache.remote import LEFT_ALONE_S, RemoteCache
 from shared.clock import SystemClock
 from shared.emulator.dice import Dice
 from shared.emulator.upstash.server import LocalUpstash, serving_upstash
@@ -33,14 +33,14 @@ FILLER = """
 import sys, time
 from shared.cache.base import Key
 from shared.cache.fill import Fills
-from shared.cache.upstash import UpstashCache
+from shared.cache.remote import RemoteCache
 from shared.clock import SystemClock
 from shared.upstash.client import UpstashClient
 import random
 url, token, prefix, start = sys.argv[1:]
 clock = SystemClock()
 client = UpstashClient(url, token)
-fills = Fills(UpstashCache(client, clock, random.Random(), prefix=prefix), clock)
+fills = Fills(RemoteCache(client, clock, random.Random(), prefix=prefix), clock)
 def build():
     client.command("INCR", prefix + ":built")
     time.sleep(0.5)
@@ -101,7 +101,7 @@ def test_what_is_put_together_does_not_end_together() -> None:
 class Remote:
     """A cache on Upstash with a clock of the test's, and its server."""
 
-    cache: UpstashCache
+    cache: RemoteCache
     clock: FakeClock
     server: LocalUpstash
     client: UpstashClient
@@ -112,7 +112,7 @@ def remote(redis_url: str) -> Iterator[Remote]:
     clock = FakeClock()
     with serving_upstash(redis_url) as server:
         client = UpstashClient(server.url, server.token, timeout_s=0.5)
-        cache = UpstashCache(client, clock, Dice("x"), prefix=f"test{uuid.uuid4().hex}")
+        cache = RemoteCache(client, clock, Dice("x"), prefix=f"test{uuid.uuid4().hex}")
         yield Remote(cache, clock, server, client)
         client.close()
 
@@ -215,14 +215,14 @@ def test_settings_choose_and_keep_ledgers_apart(redis_url: str) -> None:
     assert isinstance(make_cache(Settings(), clock, Dice("x")), MemoryCache)
     with serving_upstash(redis_url) as server:
 
-        def make(database: str) -> UpstashCache:
+        def make(database: str) -> RemoteCache:
             settings = Settings(
                 upstash_redis_rest_url=server.url,
                 upstash_redis_rest_token=SecretStr(server.token),
                 database_url=SecretStr(database),
             )
             made = make_cache(settings, clock, Dice("x"))
-            assert isinstance(made, UpstashCache)
+            assert isinstance(made, RemoteCache)
             return made
 
         mine, same, preview = make("postgresql://a"), make("postgresql://a"), make("sqlite:///b")
