@@ -18,6 +18,7 @@
     │   ├── RedisUnreachableError    no answer; whether the call happened may be unknown
     │   └── RedisRefusedError        bad token, limit of the plan, a command it will not run
     ├── TriggerError                 the next run is not on its way; the sweep will start it
+    ├── MovingError                  a move between queues cannot begin or go on; nothing is lost
     ├── SchedulerError               who shall make the cron calls refused, or is not there
     └── SourceError                  a provider's answer, by class
         ├── SourceRateLimitedError   asked us to wait; burns no attempt
@@ -193,6 +194,12 @@ class TriggerError(TallybookError):
 
     code = "trigger"
     retryable = True
+
+
+class MovingError(TallybookError):
+    """A move between queues cannot begin or go on; nothing is lost, and it may be repeated."""
+
+    code = "moving"
 
 
 class SchedulerError(TallybookError):

@@ -40,7 +40,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether this process can serve; holds no secret. ``problem`` is None when it can."""
+    """Whether this process can serve; holds no secret. ``problem`` is None when it can.
+
+    ``standby`` says why it serves but must not work: paused, or set up for another queue.
+    """
 
     dialect: str
     reachable: bool
@@ -48,6 +51,7 @@ class Health:
     head: str
     queue: QueueStats | None
     problem: str | None
+    standby: str | None = None
 
 
 class Runtime:
@@ -136,7 +140,10 @@ class Runtime:
             revision = self._revision()
             if revision != head:
                 return Health(dialect, True, revision, head, None, self._misfit(revision).detail)
-            return Health(dialect, True, revision, head, self.seams.queue.stats(), None)
+            board = self.commons.board
+            standby = None if board is None else board.objection()
+            stats = self.seams.queue.stats()
+            return Health(dialect, True, revision, head, stats, None, standby)
         except TallybookError as exc:
             return Health(dialect, False, None, head, None, exc.detail)
 

@@ -20,7 +20,11 @@ class QueueCounts(msgspec.Struct, frozen=True):
 
 
 class HealthView(msgspec.Struct, frozen=True):
-    """``status`` is ok or down; ``problem`` says why. Holds no secrets."""
+    """``status`` is ok or down; ``problem`` says why. Holds no secrets.
+
+    ``standby`` says why this process serves but works nothing: work is paused, or another queue
+    than its own is the active one. Null when it works.
+    """
 
     status: str
     database: str
@@ -29,6 +33,7 @@ class HealthView(msgspec.Struct, frozen=True):
     head: str
     queue: QueueCounts | None
     problem: str | None
+    standby: str | None = None
 
 
 MODELS = (HealthView,)
@@ -61,5 +66,6 @@ def _view(health: Health) -> tuple[HealthView, int]:
         head=health.head,
         queue=None if health.queue is None else QueueCounts(*health.queue),
         problem=health.problem,
+        standby=health.standby,
     )
     return view, 200 if ok else 503

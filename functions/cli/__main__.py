@@ -15,10 +15,14 @@ from shared.settings import Settings
 
 COMMANDS = (
     "init", "sync", "balances", "history", "prices", "usage", "verify", "source", "serve",
+    "worker", "pause", "resume", "drain", "cutover", "rollback",
     "cron", "emulate", "demo",
 )  # fmt: skip
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
-OF_THE_EXTRA = frozenset({"alembic", "rich", "uvicorn"})  # "cli"; a function goes without them
+OF_THE_EXTRA = {  # a function goes without them
+    **dict.fromkeys(("alembic", "rich", "uvicorn"), "cli"),
+    **dict.fromkeys(("bullmq", "redis", "prometheus_client"), "worker"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if exc.name not in OF_THE_EXTRA:
             raise
         detail = f"this command needs {exc.name}, which is not installed"
-        fix = "Install the extra: pip install 'tallybook[cli]'."
+        fix = f"Install the extra: pip install 'tallybook[{OF_THE_EXTRA[exc.name]}]'."
         return _complain(ConfigError(detail, fix=fix), BAD_USAGE)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)

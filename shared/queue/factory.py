@@ -15,6 +15,7 @@ from shared.gate import Pacer, RateGate
 from shared.heads import Heads
 from shared.queue.base import Queue
 from shared.queue.memory import MemoryQueue
+from shared.queue.switched import Switchboard, SwitchedQueue
 from shared.queue.table import TableQueue
 from shared.seams import SqlUnit
 from shared.settings import Settings
@@ -31,7 +32,7 @@ class Commons(NamedTuple):
     """The parts that belong together.
 
     ``wait(seconds)`` returns when something may be claimable, at the latest after so long;
-    ``close()`` gives connections back.
+    ``close()`` gives connections back. ``board`` says whether this process may work.
     """
 
     queue: Queue
@@ -39,6 +40,7 @@ class Commons(NamedTuple):
     heads: Heads
     wait: Callable[[float], None]
     close: Callable[[], None] = lambda: None
+    board: Switchboard | None = None
 
 
 def queue_kind(settings: Settings) -> QueueKind:
@@ -51,13 +53,20 @@ def queue_kind(settings: Settings) -> QueueKind:
 def make_commons(
     settings: Settings, engine: Engine, clock: Clock, kind: QueueKind | None = None
 ) -> Commons:
-    """The parts to work with; ``kind`` goes before what the settings ask for.
+    """The parts to work with: those that the settings ask for, worked only while they are active.
+
+    With ``kind`` those of that kind, as they are, whatever the switch says.
 
     Raises:
         ConfigError: A URL without its token, or one that is no URL.
     """
+    if kind is None:
+        own = queue_kind(settings)
+        commons = make_commons(settings, engine, clock, own)
+        board = Switchboard(own, SqlUnit(engine), clock)
+        return commons._replace(queue=SwitchedQueue(commons.queue, board), board=board)
     heads = Heads(clock)
-    match kind or queue_kind(settings):
+    match kind:
         case "upstash":
             return _on_upstash(settings, clock, heads)
         case "bullmq":

@@ -9,6 +9,7 @@ from schema.engine import make_engine
 from shared.errors import StorageError
 from shared.queue.factory import make_commons
 from shared.queue.memory import MemoryQueue
+from shared.queue.switched import SwitchedQueue
 from shared.queue.table import TableQueue
 from shared.settings import Settings
 from tests.fakes import FakeClock
@@ -22,7 +23,8 @@ def test_factory_makes_the_table_queue_unless_told_otherwise(tmp_path: Path) -> 
     migrate.upgrade(engine)
     settings = Settings()
 
-    assert isinstance(make_commons(settings, engine, clock).queue, TableQueue)
+    assert isinstance(make_commons(settings, engine, clock).queue, SwitchedQueue)
+    assert isinstance(make_commons(settings, engine, clock, "table").queue, TableQueue)
     assert isinstance(make_commons(settings, engine, clock, "memory").queue, MemoryQueue)
     engine.dispose()
 
@@ -32,6 +34,6 @@ def test_database_that_went_away_is_a_storage_error(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'empty.db'}", now=clock.now)
     queue = make_commons(Settings(), engine, clock).queue
 
-    with pytest.raises(StorageError, match="queue claim"):
+    with pytest.raises(StorageError, match="switch"):
         queue.claim(LEASE_S)
     engine.dispose()
