@@ -8,6 +8,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from sqlalchemy import Connection
+
 from schema.queries import switch
 from schema.queries.switch import SwitchRow
 from shared.clock import Clock
@@ -48,9 +50,17 @@ class Switchboard:
         with self._lock:
             now = self._clock.monotonic()
             if self._read_at is None or now - self._read_at >= LOOK_AGAIN_S:
-                self._row = self._unit.run("switch", switch.read)
+                self._row = self._unit.run("switch", self._read)
                 self._read_at = now
             return self._row
+
+    def _read(self, connection: Connection) -> SwitchRow | None:
+        """The row; whoever works first names the queue, so that no second one is ever worked."""
+        found = switch.read(connection)
+        if found is None:
+            switch.first(connection, self.kind)
+            found = switch.read(connection)
+        return found
 
 
 def objection_to(row: SwitchRow | None, kind: str) -> str | None:
@@ -58,7 +68,10 @@ def objection_to(row: SwitchRow | None, kind: str) -> str | None:
     if row is None:
         return None
     if row.queue != kind:
-        return f"this process is set up for {kind}, the active queue is {row.queue}"
+        return (
+            f"this process is set up for {kind}, the active queue is {row.queue};"
+            f" tallybook cutover --to {kind} moves work here"
+        )
     return "work is paused" if row.paused else None
 
 
