@@ -6,6 +6,7 @@ from functions.api import (
     health,
     internal,
     internal_prices,
+    live,
     portfolio,
     prices,
     sync,
@@ -37,7 +38,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.runtime = runtime
     app.add_middleware(Guard)
     add_problem_handlers(app)
-    modules = (health, wallets, sync, portfolio, prices, usage, internal, internal_prices)
+    modules = (health, wallets, sync, live, portfolio, prices, usage, internal, internal_prices)
     for module in modules:
         app.include_router(module.router, prefix=prefix)
     describe(app, [model for module in modules for model in module.MODELS])

@@ -8,16 +8,18 @@ import ipaddress
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, WebSocket
 from fastapi.security import HTTPBearer
 from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from shared.errors import UnauthorizedError
 from shared.runtime import Runtime
 from shared.settings import Settings
 
 OWNER = "local"
+BEARER = "bearer."
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 # Somebody stands between us and the caller: its address is not the caller's.
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host")
@@ -90,7 +92,18 @@ def _check_bearer(request: Request, secret: SecretStr | None, variable: str) -> 
     raise UnauthorizedError(detail, fix=f"Set {variable} on the server and send it as Bearer.")
 
 
-def _is_local(request: Request) -> bool:
+def websocket_objection(socket: WebSocket) -> bool:
+    """Whether a socket comes from somebody who may not; a browser can send no header with one."""
+    secret = socket.app.state.runtime.settings.api_token
+    token = secret.get_secret_value() if secret is not None else ""
+    if not token:
+        return not _is_local(socket)
+    offered = socket.scope.get("subprotocols", [])
+    bearer = f"{BEARER}{token}".encode()
+    return not any(hmac.compare_digest(each.encode(), bearer) for each in offered)
+
+
+def _is_local(request: HTTPConnection) -> bool:
     """A caller on this machine who means this machine, not a web page in its browser.
 
     A page elsewhere can point a name of its own at 127.0.0.1, or post blindly to localhost.

@@ -16,6 +16,7 @@ PROBLEMS = {
     409: "It was accepted before.",
     413: "The body is too large.",
     422: "A value cannot be used; ``field`` or ``detail`` says which.",
+    501: "Not on this platform; ``fix`` says what to do instead.",
     502: "A provider failed.",
     503: "The database or a setting is missing; try later or see ``fix``.",
 }

@@ -104,7 +104,7 @@ def start_sync(owner: OwnerDep, runtime: RuntimeDep, wallet_id: WalletId) -> Res
         address_id=wallet.address_id,
         chain_ids=wallet.chain_ids,
     )
-    answer = json_answer(_view(runtime, wallet), 202)
+    answer = json_answer(sync_view(runtime, wallet), 202)
     answer.background = BackgroundTask(start_for, runtime, len(stream_ids))
     return answer
 
@@ -116,7 +116,7 @@ def start_sync(owner: OwnerDep, runtime: RuntimeDep, wallet_id: WalletId) -> Res
 )
 def get_sync(owner: OwnerDep, runtime: RuntimeDep, wallet_id: WalletId) -> Response:
     """How far the sync of a wallet is."""
-    return json_answer(_view(runtime, wallet_for(runtime, owner, wallet_id)))
+    return json_answer(sync_view(runtime, wallet_for(runtime, owner, wallet_id)))
 
 
 @router.post(
@@ -141,10 +141,11 @@ def step_sync(
     with reading(runtime.engine) as connection:
         stream_ids = list(live_streams(connection, wallet.address_id, wallet.chain_ids))
     report = runtime.sync.step(stream_ids, Deadline.after(runtime.clock, budget_s))
-    return json_answer(StepView(_chunks(report), report.next_due_s, _view(runtime, wallet)))
+    return json_answer(StepView(_chunks(report), report.next_due_s, sync_view(runtime, wallet)))
 
 
-def _view(runtime: Runtime, wallet: WalletRow) -> SyncView:
+def sync_view(runtime: Runtime, wallet: WalletRow) -> SyncView:
+    """How far the sync of a wallet is."""
     streams = progress(runtime.engine, address_id=wallet.address_id, chain_ids=wallet.chain_ids)
     return SyncView(wallet.id, overall(streams), streams)
 

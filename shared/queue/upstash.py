@@ -186,7 +186,8 @@ class UpstashShares:
     def usage(self, sources: Sequence[str]) -> Told:
         """See ``ShareLedger.usage``."""
         told = self._client.script("usage", {"sources": list(sources)})
-        used = {source: int(each["used"]) for source, each in told["sources"].items()}
+        found = dict(told["sources"])  # an empty table may come as a list
+        used = {source: int(each["used"]) for source, each in found.items()}
         return Told(int(told["now"]) / MICROS, used)
 
 

@@ -14,7 +14,7 @@ from tests.fakes import FakeClock
 
 OPERATIONS = {
     "getHealth", "createWallet", "listWallets", "getWallet", "deleteWallet", "startSync", "getSync",
-    "stepSync", "getBalances", "getHistory", "listPrices", "refreshPrices", "refreshPricesByGet",
+    "stepSync", "watchSync", "getBalances", "getHistory", "listPrices", "refreshPrices", "refreshPricesByGet",
     "runChunk", "tick", "tickByGet", "getUsage",
 }  # fmt: skip
 

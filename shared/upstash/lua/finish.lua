@@ -9,4 +9,5 @@ local answer = ask.claim and begin(ask.claim) or {}
 if not answer.claim then
   give_back(ask.holder, ask.returned)
 end
+answer.told = true
 return cjson.encode(answer)
