@@ -20,6 +20,14 @@ RESTS_SINCE = "tallybook_rests_since"
 TRUSTED_S = 1.0
 POOL_WAIT_S = 10.0
 POOL_SIZE = 6
+# A server that is silent, or gone without a word, is given up; libpq waits for ever by itself.
+_LIMITS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 BINARY = "tallybook_binary"
 BINARY_FORMAT = 1  # psycopg.pq.Format.BINARY
 
@@ -46,7 +54,7 @@ def make_engine(url: str, *, now: Callable[[], datetime], pool_size: int = POOL_
         pool_use_lifo=True,
         pool_timeout=POOL_WAIT_S,
         # Behind a transaction pooler a prepared statement belongs to somebody else's connection.
-        connect_args={"prepare_threshold": None},
+        connect_args={"prepare_threshold": None, **_LIMITS},
     )
     _ping_after_a_rest(engine)
     _answer_in_binary(engine)

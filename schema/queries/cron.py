@@ -76,12 +76,12 @@ class CronCall(NamedTuple):
     note: str | None
 
 
-def script(jobs: Iterable[CronJob]) -> str:
-    """All that ``install`` does as SQL to paste; the two secrets are for the reader to fill in."""
+def script(jobs: Iterable[CronJob], url: str) -> str:
+    """All that ``install`` does as SQL to paste; the secret is for the reader to fill in."""
     lines = [f"CREATE EXTENSION IF NOT EXISTS {name};" for name in EXTENSIONS]
     lines += [
         "-- A second time: SELECT vault.update_secret(id, '..') FROM vault.secrets WHERE name = ..",
-        f"SELECT vault.create_secret('https://YOUR-APP/api', '{URL}');",
+        f"SELECT vault.create_secret('{url}', '{URL}');",
         f"SELECT vault.create_secret('YOUR_CRON_SECRET', '{SECRET}');",
         _CALL.strip(),
         *(f"SELECT cron.schedule('{j.name}', '{j.cron}', $job${j.command}$job$);" for j in jobs),

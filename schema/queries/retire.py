@@ -6,7 +6,10 @@ from schema.sql import Statement
 
 BATCH = 5_000
 
-_PRUNE = Statement("DELETE FROM {t}run WHERE ended_at < {in:minus_keep_s}")
+_PRUNE = Statement("""
+DELETE FROM {t}run WHERE id IN
+  (SELECT id FROM {t}run WHERE ended_at < {in:minus_keep_s} ORDER BY ended_at LIMIT :most)
+""")
 # From here on the stream is nobody's: a wallet that comes back starts a new generation beside it.
 _LET_GO = Statement("""
 UPDATE {t}stream SET live = :no, lease_token = lease_token + 1
@@ -23,9 +26,9 @@ _BALANCES = Statement("DELETE FROM {t}balance WHERE stream_id = :stream_id")
 _STREAM = Statement("DELETE FROM {t}stream WHERE id = :stream_id")
 
 
-def prune_runs(connection: Connection, keep_s: float) -> int:
-    """Delete run rows older than ``keep_s``; how many."""
-    return _PRUNE.run(connection, minus_keep_s=-keep_s).rowcount
+def prune_runs(connection: Connection, keep_s: float, most: int = BATCH) -> int:
+    """Delete up to ``most`` run rows older than ``keep_s``; how many."""
+    return _PRUNE.run(connection, minus_keep_s=-keep_s, most=most).rowcount
 
 
 def delete_rested(connection: Connection, keep_s: float, most: int = BATCH) -> bool:

@@ -23,10 +23,11 @@ FIX = "Check QSTASH_TOKEN (and QSTASH_URL, which depends on the region)."
 class QstashScheduler:
     """Schedules by id: installing again replaces them."""
 
-    def __init__(self, token: str, url: str, target: Callable[[], Target]) -> None:
+    def __init__(self, token: str, url: str, target: Callable[[], Target], shown_url: str) -> None:
         self._token = token
         self._url = url.rstrip("/")
         self._target = target
+        self._shown_url = shown_url
 
     def plan(self) -> str:
         """See ``Scheduler.plan``."""
@@ -38,7 +39,7 @@ class QstashScheduler:
                 "upstash-forward-authorization": "Bearer $CRON_SECRET",
             }
             shown = "".join(f' \\\n  -H "{name}: {value}"' for name, value in headers.items())
-            url = f"{self._url}/v2/schedules/https://YOUR-APP/api{job.path}"
+            url = f"{self._url}/v2/schedules/{self._shown_url}{job.path}"
             lines.append(f"curl -X POST {url}{shown}")
         return "\n".join(lines) + "\n"
 

@@ -24,17 +24,18 @@ FIX = (
 class SupabaseScheduler:
     """Schedules in the user's own database; secrets lie in its vault."""
 
-    def __init__(self, engine: Engine, target: Callable[[], Target]) -> None:
+    def __init__(self, engine: Engine, target: Callable[[], Target], shown_url: str) -> None:
         if engine.dialect.name == "sqlite":
             detail = "--on supabase needs the Supabase database in DATABASE_URL"
             raise ConfigError(detail, fix="Set DATABASE_URL, or choose --on qstash.")
         self._engine = engine
         self._target = target
+        self._shown_url = shown_url
         self._jobs = [CronJob(job.name, CRONS[job.name], job.path + EARLY) for job in JOBS]
 
     def plan(self) -> str:
         """See ``Scheduler.plan``."""
-        return cron.script(self._jobs)
+        return cron.script(self._jobs, self._shown_url)
 
     def install(self) -> None:
         """See ``Scheduler.install``."""

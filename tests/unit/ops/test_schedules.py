@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from functions.cli.__main__ import main
 from schema.engine import autocommit
@@ -142,7 +141,7 @@ def test_what_supabase_prints_can_be_pasted(runtime: Runtime, supabase: Schedule
 
     assert SECRET not in plan
     sent = _run(runtime, "SELECT url FROM net.http_request_queue ORDER BY url")
-    assert sent[1] == ("https://YOUR-APP/api/internal/tick?early=true",)
+    assert sent[1] == ("https://app.example/api/internal/tick?early=true",)
     assert [job.cron for job in supabase.status()] == ["* * * * *", "*/15 * * * *"]
 
 
@@ -172,7 +171,6 @@ def test_a_database_without_the_extensions_is_told_so(runtime: Runtime) -> None:
     [
         ({"cron_secret": None}, "CRON_SECRET"),
         ({"public_url": None}, "URL"),
-        ({"public_url": "app.example"}, "URL"),
     ],
 )
 def test_what_is_missing_is_named(postgres_url: str, changes: Any, missing: str) -> None:
@@ -192,6 +190,12 @@ def test_neither_is_possible_without_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="QSTASH_TOKEN"):
         make_scheduler("qstash", runtime.settings, runtime.engine)
     runtime.close()
+
+
+@pytest.mark.parametrize("url", ["app.example", "https://it's.example", "https://a b", "ftp://x"])
+def test_what_is_no_url_is_refused_before_anything_is_shown(runtime: Runtime, url: str) -> None:
+    with pytest.raises(ConfigError, match="no URL"):
+        make_scheduler("supabase", runtime.settings, runtime.engine, url)
 
 
 class _Qstash(BaseHTTPRequestHandler):
@@ -303,12 +307,17 @@ def test_the_command_prints_first_and_does_it_when_told(
     assert "cron.schedule('tallybook-tick'" in capsys.readouterr().out
     assert main(["cron", "status", *words]) == 1
     assert main(["cron", "install", "--apply", *words]) == 0
-    assert main(["cron", "status", *words]) == 0
-    with autocommit(runtime.engine) as connection:
-        connection.execute(text("SELECT tallybook_ops.call('tallybook-tick', '/internal/tick')"))
-        answer = "INSERT INTO net._http_response (id, status_code, content) VALUES (1, 401, 'no')"
-        connection.execute(text(answer))
-    assert main(["cron", "status", *words]) == 1
-    assert "401" in capsys.readouterr().out
+    assert main(["cron", "status", *words]) == 1  # nobody has called yet
+    for status, code in ((202, 0), (401, 1)):
+        _minute(runtime)
+        newest = """INSERT INTO net._http_response (id, status_code)
+            SELECT id, STATUS FROM tallybook_ops.call WHERE NOT EXISTS (
+                SELECT 1 FROM net._http_response r WHERE r.id = call.id)"""
+        _run(runtime, newest.replace("STATUS", str(status)))
+        assert main(["cron", "status", *words]) == code
+        assert str(status) in capsys.readouterr().out
+    _run(runtime, "UPDATE tallybook_ops.call SET at = at - interval '2 hours'")
+    _run(runtime, "UPDATE net._http_response SET status_code = 202")
+    assert main(["cron", "status", *words]) == 1  # nobody calls any more
     assert main(["cron", "remove", "--apply", *words]) == 0
     assert main(["cron", "status", *words]) == 1
