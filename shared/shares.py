@@ -20,8 +20,9 @@ from shared.gate import LONGEST_PAUSE_S, Pacer, Usage, check_quota, day_end
 STRIPES = 60
 SHARE_S = 30.0
 ASK_AGAIN_S = 5.0  # nothing was free; the next holder to renew makes room
-# A network is not exact to the millisecond: slots lie a little further apart than they must.
-MARGIN = 0.97
+# Neither a network nor a busy machine is exact: at three calls a second a call may come 50 ms late
+# and there are still no four within a second.
+MARGIN = 0.95
 DAY_S = 86_400
 TELL_S = 1.0  # less of a box is not worth a call to the ledger
 
