@@ -42,19 +42,19 @@ def connect(url: str) -> Redis:
     Raises:
         ConfigError: This is no URL of a Redis.
     """
-    client = Redis.from_url(
-        cleaned(url),
-        decode_responses=True,
-        socket_timeout=READ_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_keepalive=True,
-        health_check_interval=PING_AFTER_S,
-    )
     try:
+        client = Redis.from_url(
+            cleaned(url),
+            decode_responses=True,
+            socket_timeout=READ_TIMEOUT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_keepalive=True,
+            health_check_interval=PING_AFTER_S,
+        )
         # Opens nothing; takes or refuses the options.
         client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-    except TypeError as exc:
-        detail = "REDIS_URL has an option that is not known here"
+    except (TypeError, ValueError) as exc:
+        detail = "REDIS_URL has an option, or a value of one, that is not known here"
         raise ConfigError(detail, fix="Take what follows the ? out of REDIS_URL.") from exc
     return client
 

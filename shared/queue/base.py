@@ -42,7 +42,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The look was taken."""
+    """The look was taken; ``note`` says for people what came of it, where a queue can show it."""
+
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

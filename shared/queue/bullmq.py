@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bullmq import Job, Queue, Worker
-from bullmq.redis_connection import loadScript
+from bullmq.redis_connection import SCRIPT_DEFINITIONS, loadScript
 from bullmq.scripts import raw2NextJobData
 from redis.asyncio import Redis
 from redis.exceptions import RedisError as DriverError
@@ -56,7 +56,7 @@ LOST = (-1, -2, -3, -6)  # no such job, no lock, not active, another's lock
 NO_STREAM = "data must hold streamId, the number of a stream"
 AT_ONCE = 500
 RENEW_AFTER, TICK_S = 1 / 3, 0.5  # of the lease; how soon a short lease is noticed
-ADDS = {"addStandardJob": "addStandardJob-9.lua", "addPrioritizedJob": "addPrioritizedJob-9.lua"}
+ADDS = ("addStandardJob", "addPrioritizedJob")
 # Runs before BullMQ's own script and in one step with it, since what it decides may change between
 # two calls. BullMQ alone lets the last of the pushes win: a background one would take a user's
 # urgency away, and a waiting background job, or a delayed one from Node, would swallow a user's.
@@ -220,8 +220,6 @@ class BullmqQueue:
         try:
             # Not from its data alone: a job of a scheduler in Node has its next one made here.
             job = await worker.nextJobFromJobData(*found)
-        except (DriverError, OSError):
-            raise
         except Exception as exc:  # noqa: BLE001 - whatever the library cannot read blocks nobody
             job = Job(worker, "?", None, {}, str(found[1]))
             job.deferredFailure = f"this job cannot be read: {exc}"
@@ -344,8 +342,9 @@ class BullmqQueue:
             options = {"connection": client, "prefix": self._prefix, "maxStalledCount": MOST_STALLS}
             worker = Worker(QUEUE, None, options)
             worker.on("error", lambda *_: None)
-            for name, file in ADDS.items():
-                script = client.register_script(OVERTAKE + loadScript(file))
+            for name in ADDS:
+                text = OVERTAKE + loadScript(SCRIPT_DEFINITIONS[name])
+                script = client.register_script(text)
                 queue.redisConnection.commands[name] = script
             if self._renews:
                 self._renewal = asyncio.ensure_future(self._renew(worker))
@@ -353,13 +352,12 @@ class BullmqQueue:
         return self._both
 
     async def _close(self) -> None:
-        if self._both is not None:
-            queue, _ = self._both
-            self._both = None
-            self._held.clear()
-            if self._renewal is not None:
-                self._renewal.cancel()
-            await asyncio.wait_for(queue.client.aclose(), TIMEOUT_S)
+        queue, _ = self._opened()
+        self._both = None
+        self._held.clear()
+        if self._renewal is not None:
+            self._renewal.cancel()
+        await asyncio.wait_for(queue.client.aclose(), TIMEOUT_S)
 
 
 def _job(queue: Queue, push: Push) -> Job:
@@ -393,8 +391,7 @@ def _stream_id(data: object) -> int | None:
 
 def _told(outcome: Done | Retry) -> str:
     """What a person reads of a job that ended well."""
-    match outcome:
-        case Done(note):
-            return note or "looked at"
-        case Retry(delay_s):
-            return f"to be looked at again in {delay_s:g} s" if delay_s > 0 else "again at once"
+    if isinstance(outcome, Done):
+        return outcome.note or "looked at"
+    at_once = outcome.delay_s <= 0
+    return "again at once" if at_once else f"to be looked at again in {outcome.delay_s:g} s"

@@ -52,7 +52,7 @@ class LoopThread:
             return
         loop.call_soon_threadsafe(loop.stop)
         thread.join(JOIN_S)
-        if not thread.is_alive():
+        if not thread.is_alive():  # pragma: no branch - unless a coroutine does not give way
             loop.close()
 
     def _started(self) -> asyncio.AbstractEventLoop:

@@ -1,10 +1,12 @@
 """The implementations that the contract suites run over."""
 
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from redis import Redis
 from sqlalchemy import text
 
 from schema.engine import make_engine
@@ -13,6 +15,7 @@ from shared.emulator.upstash.server import serving_upstash
 from shared.heads import Heads
 from shared.http_client import HttpxClient
 from shared.queue.base import Queue
+from shared.queue.bullmq import MOST_STALLS, QUEUE, BullmqQueue
 from shared.queue.memory import MemoryQueue
 from shared.queue.table import TableQueue
 from shared.queue.upstash import UpstashQueue, UpstashShares
@@ -106,6 +109,34 @@ def simulated_upstash_queue() -> Harness:
     return Harness(queue, clock.advance, stands_still=True)
 
 
+@pytest.fixture
+def bullmq_prefix() -> str:
+    return f"test{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def bullmq_queue(redis_url: str, bullmq_prefix: str) -> Iterator[Harness]:
+    queue = BullmqQueue(redis_url, prefix=bullmq_prefix, renews=False)
+    with Redis.from_url(redis_url) as redis:
+
+        def advance(seconds: float) -> None:
+            for lock in redis.scan_iter(f"{bullmq_prefix}:*:lock", count=1000):
+                redis.pexpire(lock, max(int(redis.pttl(lock) - seconds * 1000), 0))
+            # The first check marks whoever is active, the second frees those without a lock.
+            for _ in range(2):
+                redis.delete(f"{bullmq_prefix}:{QUEUE}:stalled-check")
+                queue._run(_looked_for_stalled(queue))
+            queue._checked_at = -math.inf
+
+        yield Harness(queue, advance)
+    queue.close()
+
+
+async def _looked_for_stalled(queue: BullmqQueue) -> None:
+    _, worker = queue._opened()
+    await worker.backend.moveStalledJobsToWait(MOST_STALLS, 1)
+
+
 # An implementation joins the suite by its fixture and its name here.
 HARNESSES = [
     "memory_queue",
@@ -113,7 +144,12 @@ HARNESSES = [
     "postgres_queue",
     "upstash_queue",
     "simulated_upstash_queue",
+    "bullmq_queue",
 ]
+# Those that keep delays, count retries and forget a dead letter when it is revived. BullMQ, where
+# work is pushed to workers, keeps what is due later in the ledger, and failed jobs as evidence;
+# ``shared.queue.bullmq.CANNOT`` lists it. What happens there instead: test_queue_push_style.py.
+KEEPING = [name for name in HARNESSES if name != "bullmq_queue"]
 
 
 @pytest.fixture(params=HARNESSES)
@@ -125,6 +161,17 @@ def harness(request: pytest.FixtureRequest) -> Harness:
 @pytest.fixture
 def queue(harness: Harness) -> Queue:
     return harness.queue
+
+
+@pytest.fixture(params=KEEPING)
+def keeping_harness(request: pytest.FixtureRequest) -> Harness:
+    found: Harness = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def keeping_queue(keeping_harness: Harness) -> Queue:
+    return keeping_harness.queue
 
 
 @pytest.fixture

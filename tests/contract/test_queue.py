@@ -41,13 +41,13 @@ def test_finished_wake_up_is_gone(queue: Queue) -> None:
     assert queue.stats() == QueueStats(0, 0, 0, 0)
 
 
-def test_delayed_wake_up_comes_when_due(harness: Harness) -> None:
-    harness.queue.push(A, delay_s=SOON_S)
-    assert harness.queue.claim(LEASE_S) is None
+def test_delayed_wake_up_comes_when_due(keeping_harness: Harness) -> None:
+    keeping_harness.queue.push(A, delay_s=SOON_S)
+    assert keeping_harness.queue.claim(LEASE_S) is None
 
-    harness.advance(SOON_S + 1)
+    keeping_harness.advance(SOON_S + 1)
 
-    assert claimed(harness.queue).wake_up == A
+    assert claimed(keeping_harness.queue).wake_up == A
 
 
 def test_negative_delay_is_none(queue: Queue) -> None:
@@ -106,14 +106,14 @@ def test_background_push_does_not_downgrade_an_urgent_one(queue: Queue) -> None:
     assert drained(queue) == [URGENT_A, B]
 
 
-def test_the_longest_due_comes_first(harness: Harness) -> None:
-    harness.queue.push(A, delay_s=300)
-    harness.queue.push(B, delay_s=100)
-    harness.queue.push(C, delay_s=200)
+def test_the_longest_due_comes_first(keeping_harness: Harness) -> None:
+    keeping_harness.queue.push(A, delay_s=300)
+    keeping_harness.queue.push(B, delay_s=100)
+    keeping_harness.queue.push(C, delay_s=200)
 
-    harness.advance(1000)
+    keeping_harness.advance(1000)
 
-    assert drained(harness.queue) == [B, C, A]
+    assert drained(keeping_harness.queue) == [B, C, A]
 
 
 def test_expired_claim_is_claimable_again(harness: Harness) -> None:
@@ -154,28 +154,36 @@ def test_finishing_twice_does_not_touch_the_successor(queue: Queue) -> None:
     queue.finish(first, Done())
 
     assert queue.stats().claimed == 1
-    queue.finish(second, Retry(0))
+    queue.finish(second, Done())
+    assert queue.stats() == QueueStats(0, 0, 0, 0)
+
+
+def test_retries_are_counted(keeping_queue: Queue) -> None:
+    queue = keeping_queue
+    queue.push(A)
+    queue.finish(claimed(queue), Retry(0))
+
     assert claimed(queue).claims == 2
 
 
-def test_late_finish_of_a_claim_that_nobody_took_counts(harness: Harness) -> None:
-    harness.queue.push(A)
-    claim = claimed(harness.queue)
-    harness.advance(LEASE_S + 1)
+def test_late_finish_of_a_claim_that_nobody_took_counts(keeping_harness: Harness) -> None:
+    keeping_harness.queue.push(A)
+    claim = claimed(keeping_harness.queue)
+    keeping_harness.advance(LEASE_S + 1)
 
-    harness.queue.finish(claim, Done())
+    keeping_harness.queue.finish(claim, Done())
 
-    assert harness.queue.stats() == QueueStats(0, 0, 0, 0)
+    assert keeping_harness.queue.stats() == QueueStats(0, 0, 0, 0)
 
 
-def test_retry_comes_back_after_its_delay(harness: Harness) -> None:
-    harness.queue.push(A)
-    harness.queue.finish(claimed(harness.queue), Retry(SOON_S))
-    assert harness.queue.claim(LEASE_S) is None
+def test_retry_comes_back_after_its_delay(keeping_harness: Harness) -> None:
+    keeping_harness.queue.push(A)
+    keeping_harness.queue.finish(claimed(keeping_harness.queue), Retry(SOON_S))
+    assert keeping_harness.queue.claim(LEASE_S) is None
 
-    harness.advance(SOON_S + 1)
+    keeping_harness.advance(SOON_S + 1)
 
-    assert claimed(harness.queue).claims == 2
+    assert claimed(keeping_harness.queue).claims == 2
 
 
 def test_claims_count_from_the_last_success(queue: Queue) -> None:
@@ -196,7 +204,8 @@ def test_buried_wake_up_is_listed_and_not_claimed(queue: Queue) -> None:
     assert queue.stats() == QueueStats(ready=0, delayed=0, claimed=0, buried=1)
 
 
-def test_push_revives_a_buried_one(queue: Queue) -> None:
+def test_push_revives_a_buried_one(keeping_queue: Queue) -> None:
+    queue = keeping_queue
     queue.push(A)
     queue.finish(claimed(queue), Bury(""))
 
@@ -208,7 +217,8 @@ def test_push_revives_a_buried_one(queue: Queue) -> None:
     assert revived.claims == 1
 
 
-def test_push_while_claimed_wins_over_burial(queue: Queue) -> None:
+def test_push_while_claimed_wins_over_burial(keeping_queue: Queue) -> None:
+    queue = keeping_queue
     queue.push(A)
     claim = claimed(queue)
     queue.push(A)
@@ -219,7 +229,8 @@ def test_push_while_claimed_wins_over_burial(queue: Queue) -> None:
     assert claimed(queue).claims == 1
 
 
-def test_dead_letters_are_limited_and_in_order(queue: Queue) -> None:
+def test_dead_letters_are_limited_and_in_order(keeping_queue: Queue) -> None:
+    queue = keeping_queue
     for stream_id in (3, 1, 2):
         queue.push(WakeUp(stream_id))
     for _ in range(3):
@@ -228,17 +239,17 @@ def test_dead_letters_are_limited_and_in_order(queue: Queue) -> None:
     assert [letter.wake_up.stream_id for letter in queue.dead_letters(2)] == [1, 2]
 
 
-def test_push_many_is_a_push_of_each(harness: Harness) -> None:
-    queue = harness.queue
+def test_push_many_is_a_push_of_each(keeping_harness: Harness) -> None:
+    queue = keeping_harness.queue
     queue.push_many([])
     queue.push_many(
         [Push(B, LATER_S), Push(A, LATER_S), Push(URGENT_A, LATER_S), Push(A, SOON_S), Push(C)]
     )
 
     assert drained(queue) == [C]
-    harness.advance(SOON_S + 1)
+    keeping_harness.advance(SOON_S + 1)
     assert drained(queue) == [URGENT_A]
-    harness.advance(LATER_S)
+    keeping_harness.advance(LATER_S)
     assert drained(queue) == [B]
 
 
@@ -253,14 +264,14 @@ def test_finish_pushes_and_claims_the_next(queue: Queue) -> None:
     assert claimed(queue).wake_up == B
 
 
-def test_then_for_the_own_stream_waits_as_pushed(harness: Harness) -> None:
-    queue = harness.queue
+def test_then_for_the_own_stream_waits_as_pushed(keeping_harness: Harness) -> None:
+    queue = keeping_harness.queue
     queue.push(URGENT_A)
 
     queue.finish(claimed(queue), Done(), then=[Push(A, SOON_S)], claim_next_s=LEASE_S)
 
     assert queue.stats() == QueueStats(ready=0, delayed=1, claimed=0, buried=0)
-    harness.advance(SOON_S + 1)
+    keeping_harness.advance(SOON_S + 1)
     follow_up = claimed(queue)
     assert follow_up.wake_up == A
     assert follow_up.claims == 1
@@ -272,8 +283,8 @@ def test_finish_without_a_next_gives_none(queue: Queue) -> None:
     assert queue.finish(claimed(queue), Done(), claim_next_s=LEASE_S) is None
 
 
-def test_stats_count_each_kind(harness: Harness) -> None:
-    queue = harness.queue
+def test_stats_count_each_kind(keeping_harness: Harness) -> None:
+    queue = keeping_harness.queue
     for stream_id in range(1, 6):
         queue.push(WakeUp(stream_id))
     queue.push(WakeUp(6), delay_s=LATER_S)
@@ -282,12 +293,13 @@ def test_stats_count_each_kind(harness: Harness) -> None:
 
     assert queue.stats() == QueueStats(ready=3, delayed=1, claimed=1, buried=1)
 
-    harness.advance(LEASE_S + 1)
+    keeping_harness.advance(LEASE_S + 1)
 
     assert queue.stats() == QueueStats(ready=4, delayed=1, claimed=0, buried=1)
 
 
-def test_purge_forgets_everything(queue: Queue) -> None:
+def test_purge_forgets_everything(keeping_queue: Queue) -> None:
+    queue = keeping_queue
     queue.push_many([Push(A), Push(B), Push(C, LATER_S)])
     claim = claimed(queue)
 

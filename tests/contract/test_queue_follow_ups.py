@@ -33,8 +33,8 @@ def test_pushes_while_claimed_yield_one_follow_up(queue: Queue) -> None:
     assert drained(queue) == [A]
 
 
-def test_follow_up_is_the_earliest_and_most_urgent_of_the_pushes(harness: Harness) -> None:
-    queue = harness.queue
+def test_follow_up_is_the_earliest_and_most_urgent_of_the_pushes(keeping_harness: Harness) -> None:
+    queue = keeping_harness.queue
     queue.push(A)
     claim = claimed(queue)
     queue.push(A, delay_s=LATER_S)
@@ -43,18 +43,18 @@ def test_follow_up_is_the_earliest_and_most_urgent_of_the_pushes(harness: Harnes
     queue.finish(claim, Done())
     assert queue.claim(LEASE_S) is None
 
-    harness.advance(SOON_S + 1)
+    keeping_harness.advance(SOON_S + 1)
 
     follow_up = claimed(queue)
     assert follow_up.wake_up == URGENT_A
     assert follow_up.claims == 1
     queue.finish(follow_up, Done())
-    harness.advance(LATER_S)
+    keeping_harness.advance(LATER_S)
     assert queue.claim(LEASE_S) is None
 
 
-def test_push_while_claimed_and_a_retry_are_one_follow_up(harness: Harness) -> None:
-    queue = harness.queue
+def test_push_while_claimed_and_a_retry_are_one_follow_up(keeping_harness: Harness) -> None:
+    queue = keeping_harness.queue
     queue.push(A)
     claim = claimed(queue)
     queue.push(URGENT_A)
@@ -65,7 +65,7 @@ def test_push_while_claimed_and_a_retry_are_one_follow_up(harness: Harness) -> N
     assert follow_up.wake_up == URGENT_A
     assert follow_up.claims == 2
     queue.finish(follow_up, Done())
-    harness.advance(LATER_S + 1)
+    keeping_harness.advance(LATER_S + 1)
     assert queue.claim(LEASE_S) is None
 
 
