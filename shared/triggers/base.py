@@ -35,6 +35,10 @@ class Trigger(Protocol):
         """What the database is to send when the transaction that closes a chunk commits, if so."""
         ...
 
+    def closed(self) -> None:
+        """That transaction has committed, in the thread that asked for it."""
+        ...
+
 
 class Caller:
     """Makes the signed requests for one deployment."""
@@ -63,3 +67,6 @@ class NoTrigger:
     def in_closing(self) -> RunCall | None:
         """See ``Trigger.in_closing``."""
         return None
+
+    def closed(self) -> None:
+        """See ``Trigger.closed``."""

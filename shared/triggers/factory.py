@@ -48,10 +48,15 @@ def make_trigger(settings: Settings, engine: Engine, clock: Clock) -> Trigger:
             return SelfTrigger(caller, bypass_secret=bypass)
 
 
-def _caller(settings: Settings, clock: Clock, kind: str) -> Caller:
-    """Who makes the calls, to the production URL: a preview's own would need its protection."""
+def public_url(settings: Settings) -> str | None:
+    """Where this deployment is reached: a preview's own URL would need its protection."""
     host = settings.vercel_project_production_url
-    url = settings.public_url or (f"https://{host}" if host else None)
+    return settings.public_url or (f"https://{host}" if host else None)
+
+
+def _caller(settings: Settings, clock: Clock, kind: str) -> Caller:
+    """Who makes the calls."""
+    url = public_url(settings)
     if kind == "sqs":
         url = url or "https://unused.invalid"  # the message goes to the queue, not to a URL
     key = auth.chunk_key(_needed(_text(settings.cron_secret), kind, "CRON_SECRET"))

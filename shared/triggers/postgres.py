@@ -1,5 +1,7 @@
 """``postgres``: pg_net sends the request when the closing transaction commits, or not at all."""
 
+import threading
+
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -18,12 +20,13 @@ class PostgresTrigger:
     def __init__(self, caller: Caller, engine: Engine) -> None:
         self._caller = caller
         self._engine = engine
-        self._sent = False
+        self._of_thread = threading.local()  # a run is one thread; many share the trigger
 
     def fire(self, deadline: Deadline) -> None:
         """See ``Trigger.fire``; nothing more when a closing has just sent one."""
         deadline.check("a request by the database")
-        sent, self._sent = self._sent, False
+        sent = getattr(self._of_thread, "sent", False)
+        self._of_thread.sent = False
         if sent:
             return
         call = self._caller.run_call()
@@ -37,5 +40,8 @@ class PostgresTrigger:
 
     def in_closing(self) -> RunCall | None:
         """See ``Trigger.in_closing``."""
-        self._sent = True
         return self._caller.run_call()
+
+    def closed(self) -> None:
+        """See ``Trigger.closed``."""
+        self._of_thread.sent = True

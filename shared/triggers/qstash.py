@@ -8,6 +8,10 @@ from shared.triggers.base import Caller, RunCall
 from shared.triggers.posting import Poster
 
 DEFAULT_URL = "https://qstash.upstash.io"
+# A run may come twice, and one repetition, 12 s later, gets it over a deployment that was not up.
+# The plan's most, which is the default, would knock for hours; the next tick is nearer.
+# https://upstash.com/docs/qstash/features/retry (read 2026-11-25)
+RETRIES = 1
 
 
 class QstashTrigger:
@@ -27,6 +31,7 @@ class QstashTrigger:
             "authorization": f"Bearer {self._token}",
             "content-type": "application/json",
             "upstash-method": "POST",
+            "upstash-retries": str(RETRIES),
             "upstash-deduplication-id": call.id,
             "upstash-flow-control-key": "tallybook-runs",
             "upstash-flow-control-value": f"parallelism={self._at_once}",
@@ -37,3 +42,6 @@ class QstashTrigger:
     def in_closing(self) -> RunCall | None:
         """See ``Trigger.in_closing``."""
         return None
+
+    def closed(self) -> None:
+        """See ``Trigger.closed``."""

@@ -27,3 +27,6 @@ class SelfTrigger:
     def in_closing(self) -> RunCall | None:
         """See ``Trigger.in_closing``."""
         return None
+
+    def closed(self) -> None:
+        """See ``Trigger.closed``."""

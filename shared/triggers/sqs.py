@@ -36,6 +36,9 @@ class SqsTrigger:
         """See ``Trigger.in_closing``."""
         return None
 
+    def closed(self) -> None:
+        """See ``Trigger.closed``."""
+
     def _opened(self) -> Any:
         if self._client is None:
             try:

@@ -33,6 +33,7 @@ class Site:
     upstash: dict[str, str]
     redis_url: str
     world: World
+    kind: str = "table"  # the queue that the API is set up for
     workers: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     asked: int = 0
@@ -43,7 +44,7 @@ class Site:
         words = ("-m", "uvicorn", "functions.asgi:app", "--port", str(self.port))
         self.api = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, *words, "--log-level", "warning"],
-            env=self.env,
+            env=self.env_of(self.kind),
             cwd=commands.ROOT,
             text=True,
         )
