@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from shared.errors import UnauthorizedError
+from shared.platform import Platform, platform_of
 from shared.runtime import Runtime
 from shared.settings import Settings
 
@@ -114,7 +115,8 @@ def _is_local(request: HTTPConnection) -> bool:
         return False
     if request.headers.get("sec-fetch-site") == "cross-site":
         return False
-    return is_loopback(request.url.hostname or "")
+    at_home = platform_of(request.app.state.runtime.settings) is Platform.LOCAL
+    return at_home and is_loopback(request.url.hostname or "")
 
 
 RawRuntimeDep = Annotated[Runtime, Depends(raw_runtime)]

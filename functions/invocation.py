@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from functions import slots
 from schema.queries import stream
 from shared.clock import Deadline
 from shared.errors import DeadlineExceededError, TallybookError
@@ -45,9 +46,16 @@ def deadline_of(runtime: Runtime) -> Deadline:
 def run_once(runtime: Runtime, deadline: Deadline) -> RunReport:
     """Work the queue until the box is over; then start whoever goes on.
 
+    Nothing when as many runs as the deployment may have are at work: they empty the queue.
+
     Raises:
         TallybookError: The queue or the ledger is out of reach; the next tick starts again.
     """
+    with slots.one_of(runtime.seams.unit, runtime.settings.max_runs, deadline) as slot:
+        return _run(runtime, deadline) if slot else RunReport(())
+
+
+def _run(runtime: Runtime, deadline: Deadline) -> RunReport:
     report = runtime.sync.run(deadline)
     while not report.more and (wait_s := _soon(report)) is not None:
         try:
@@ -67,8 +75,8 @@ def tick(runtime: Runtime, deadline: Deadline) -> TickReport:
 
 def worked(runtime: Runtime, due: int, deadline: Deadline) -> TickReport:
     """What a tick does with so many streams that it has woken."""
+    runtime.sync.tend()
     if not due:
-        runtime.sync.tidy()
         return TickReport(0, 0, 0, more=False)
     started = start_runs(runtime, _free_runs(runtime, due) - 1)
     report = run_once(runtime, deadline)
@@ -85,6 +93,8 @@ def unattended(work: Callable[[], object]) -> None:
 
 def start_runs(runtime: Runtime, wanted: int) -> int:
     """Start so many runs, each in an invocation of its own; how many are on their way."""
+    if isinstance(runtime.seams.trigger, NoTrigger):
+        return 0
     started = 0
     for _ in range(wanted):
         try:

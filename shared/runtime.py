@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Engine
@@ -13,7 +13,7 @@ from schema import migrate
 from schema.engine import make_engine
 from shared import database_url
 from shared.clock import Clock, Deadline, SystemClock
-from shared.errors import ConfigError, TallybookError
+from shared.errors import ConfigError, RedisError, StorageUnreachableError, TallybookError
 from shared.http import Http
 from shared.platform import platform_of
 from shared.prices.lookup import Freshness
@@ -40,9 +40,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether this process can serve; holds no secret. ``problem`` is None when it can.
+    """Whether this process can serve; holds no secret. ``problem`` is None when all is well.
 
-    ``standby`` says why it serves but must not work: paused, or set up for another queue.
+    With a problem it still ``serves`` what the ledger knows when only the queue is out of reach.
+    ``reachable`` is the database's. ``standby`` says why it serves but must not work: paused, or
+    set up for another queue.
     """
 
     dialect: str
@@ -52,6 +54,8 @@ class Health:
     queue: QueueStats | None
     problem: str | None
     standby: str | None = None
+    fix: str | None = None
+    serves: bool = True
 
 
 class Runtime:
@@ -63,6 +67,8 @@ class Runtime:
         self._http = http
         self._parts: dict[str, Any] = {}
         self._lock = threading.RLock()
+        self._count: tuple[float, QueueStats | RedisError] | None = None
+        self._count_lock = threading.Lock()
 
     @classmethod
     def from_settings(
@@ -132,25 +138,50 @@ class Runtime:
         """Whether ``ensure_schema`` has found all well."""
         return "schema" in self._parts
 
-    def health(self) -> Health:
-        """Look whether the database answers and fits, and how full the queue is."""
-        dialect, head = "unknown", migrate.head()
+    def health(self, *, counted_within_s: float = 0.0) -> Health:
+        """Look whether the database answers and fits, and how full the queue is.
+
+        A count that is not older than ``counted_within_s`` does: Upstash bills each.
+        """
+        head = migrate.head()
+        found = Health("unknown", False, None, head, None, None)
         try:
-            dialect = self.engine.dialect.name
+            found = replace(found, dialect=self.engine.dialect.name)
             revision = self._revision()
+            found = replace(found, reachable=True, revision=revision)
             if revision != head:
-                return Health(dialect, True, revision, head, None, self._misfit(revision).detail)
+                return _down(found, self._misfit(revision))
             board = self.commons.board
-            standby = None if board is None else board.objection()
-            stats = self.seams.queue.stats()
-            return Health(dialect, True, revision, head, stats, None, standby)
+            found = replace(found, standby=None if board is None else board.objection())
+            counted = self._counted(counted_within_s)
+        except StorageUnreachableError as exc:
+            return _down(replace(found, reachable=False), exc)
         except TallybookError as exc:
-            return Health(dialect, False, None, head, None, exc.detail)
+            return _down(found, exc)
+        if isinstance(counted, RedisError):
+            sentence = f"the queue is out of reach: {counted.detail}"
+            return replace(found, problem=sentence, fix=counted.how_to_fix or None)
+        return replace(found, queue=counted)
+
+    def _counted(self, within_s: float) -> QueueStats | RedisError:
+        """How full the queue is, or why nobody knows; asked by one caller at a time."""
+        queue = self.seams.queue
+        with self._count_lock:
+            now_s = self.clock.monotonic()
+            if self._count is not None and now_s - self._count[0] < within_s:
+                return self._count[1]
+            try:
+                found: QueueStats | RedisError = queue.stats()
+            except RedisError as exc:
+                found = exc
+            self._count = now_s, found
+            return found
 
     def close(self) -> None:
         """Give back connections and threads; the parts are made anew if used again."""
         with self._lock:
             parts, self._parts = self._parts, {}
+            self._count = None
         if "seams" in parts:
             parts["seams"].gate.tell(Deadline.after(self.clock, LAST_WORDS_S))
         if "threads" in parts:
@@ -242,3 +273,8 @@ class Runtime:
             return ConfigError(detail, fix="Run a newer version of tallybook.")
         at = "has no tables yet" if revision is None else f"is at revision {revision} of {head}"
         return ConfigError(f"the database {at}", fix="Run tallybook init.")
+
+
+def _down(found: Health, error: TallybookError) -> Health:
+    """What was found before this, with which nothing can be served."""
+    return replace(found, serves=False, problem=error.detail, fix=error.how_to_fix or None)

@@ -20,7 +20,11 @@ class QueueCounts(msgspec.Struct, frozen=True):
 
 
 class HealthView(msgspec.Struct, frozen=True):
-    """``status`` is ok or down; ``problem`` says why. Holds no secrets.
+    """``status`` is ok, degraded or down; ``problem`` says why, ``fix`` what to do. No secrets.
+
+    Degraded: what the ledger knows is served, but the queue is out of reach, so nothing is worked
+    for now; ``queue`` is null. ``reachable`` is the database's. The queue is counted at most
+    twice a minute.
 
     ``standby`` says why this process serves but works nothing: work is paused, or another queue
     than its own is the active one. Null when it works.
@@ -33,10 +37,12 @@ class HealthView(msgspec.Struct, frozen=True):
     head: str
     queue: QueueCounts | None
     problem: str | None
+    fix: str | None = None
     standby: str | None = None
 
 
 MODELS = (HealthView,)
+COUNT_S = 30.0  # anybody may ask, and Upstash bills each count
 EXAMPLE = HealthView("ok", "postgresql", True, "0001", "0001", QueueCounts(2, 7, 1, 0), None)
 
 
@@ -45,7 +51,10 @@ EXAMPLE = HealthView("ok", "postgresql", True, "0001", "0001", QueueCounts(2, 7,
     operation_id="getHealth",
     responses=answers(
         HealthView,
-        description="Serving (200) or not (503).",
+        description=(
+            "Serving: all is well (200, ok) or only the queue is out of reach (200, degraded)."
+            " Not serving (503, down)."
+        ),
         example=EXAMPLE,
         statuses=(200, 503),
         problems=(),
@@ -53,19 +62,20 @@ EXAMPLE = HealthView("ok", "postgresql", True, "0001", "0001", QueueCounts(2, 7,
 )
 def get_health(runtime: RawRuntimeDep) -> Response:
     """Database reachable, schema at head, queue counted; needs no token."""
-    return json_answer(*_view(runtime.health()))
+    return json_answer(*_view(runtime.health(counted_within_s=COUNT_S)))
 
 
 def _view(health: Health) -> tuple[HealthView, int]:
-    ok = health.problem is None
+    well = "ok" if health.problem is None else "degraded"
     view = HealthView(
-        status="ok" if ok else "down",
+        status=well if health.serves else "down",
         database=health.dialect,
         reachable=health.reachable,
         revision=health.revision,
         head=health.head,
         queue=None if health.queue is None else QueueCounts(*health.queue),
         problem=health.problem,
+        fix=health.fix,
         standby=health.standby,
     )
-    return view, 200 if ok else 503
+    return view, 200 if health.serves else 503

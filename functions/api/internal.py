@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
+from pydantic import SecretStr
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
@@ -17,6 +18,7 @@ from shared.auth import SIGNATURE_HEADER, TIME_HEADER, SignedCall
 from shared.errors import ReplayedError, UnauthorizedError
 from shared.runtime import Runtime
 from shared.triggers import qstash_signature as qstash
+from shared.triggers.factory import public_url
 
 router = APIRouter(tags=["internal"])
 
@@ -52,33 +54,36 @@ TICKED = answers(
 
 
 async def signed_call(request: Request, runtime: RuntimeDep) -> str:
-    """The signature of a call that one of our triggers made.
+    """What tells this call of one of our triggers from all others, for it to be good once.
 
     Raises:
-        UnauthorizedError: It has none, a wrong one or an old one.
+        UnauthorizedError: It has no signature, a wrong one or an old one.
     """
     body = await request.body()
-    now_s = runtime.clock.now().timestamp()
+    settings, now_s = runtime.settings, runtime.clock.now().timestamp()
     given = request.headers.get(SIGNATURE_HEADER, "")
-    secret = runtime.settings.cron_secret
-    if given and secret is not None:
+    secret = _known(settings.cron_secret)
+    if given and secret:
         at_s = request.headers.get(TIME_HEADER, "")
         known_at = int(at_s) if at_s.isascii() and at_s.isdecimal() and len(at_s) <= 12 else 0  # noqa: PLR2004
         call = SignedCall(known_at, request.method, request.url.path, body)
-        if auth.is_signed(auth.chunk_key(secret.get_secret_value()), call, given, now_s):
+        if auth.is_signed(auth.chunk_key(secret), call, given, now_s):
             return given
     token = request.headers.get(qstash.SIGNATURE_HEADER, "")
-    keys = tuple(
-        key.get_secret_value()
-        for key in (
-            runtime.settings.qstash_current_signing_key,
-            runtime.settings.qstash_next_signing_key,
-        )
-        if key is not None
-    )
-    if token and keys and qstash.is_from_qstash(token, keys=keys, body=body, now_s=now_s):
-        return token
+    keys = (settings.qstash_current_signing_key, settings.qstash_next_signing_key)
+    known = tuple(filter(None, map(_known, keys)))
+    if token and known:
+        host = request.headers.get("host", "")
+        delivery = qstash.Delivery(public_url(settings), host, request.url.path, body)
+        mark = qstash.mark_of(token, keys=known, delivery=delivery, now_s=now_s)
+        if mark:
+            return mark
     raise UnauthorizedError(UNSIGNED, fix="Only a trigger of this deployment makes it.")
+
+
+def _known(secret: SecretStr | None) -> str:
+    """A secret's text; a blank one is none: everybody knows it."""
+    return "" if secret is None else secret.get_secret_value().strip()
 
 
 @router.post(
@@ -95,11 +100,11 @@ async def signed_call(request: Request, runtime: RuntimeDep) -> str:
 )
 async def run_chunk(
     runtime: RuntimeDep,
-    signature: Annotated[str, Depends(signed_call)],
+    mark: Annotated[str, Depends(signed_call)],
     background: BackgroundTasks,
 ) -> Response:
     """Accept a run at once, then work it within the same invocation."""
-    await run_in_threadpool(_accept, runtime, signature)
+    await run_in_threadpool(_accept, runtime, mark)
     deadline = deadline_of(runtime)
     background.add_task(unattended, lambda: run_once(runtime, deadline))
     answer = json_answer(Accepted(accepted=True), 202)
@@ -121,9 +126,9 @@ def run_tick(runtime: RuntimeDep, early: Early = False) -> Response:
     return answer
 
 
-def _accept(runtime: Runtime, signature: str) -> None:
-    """Note a signature; each is good once."""
+def _accept(runtime: Runtime, mark: str) -> None:
+    """Note a call; each is good once."""
     with autocommit(runtime.engine) as connection:
-        if not seen_call.is_new(connection, auth.fingerprint(signature)):
+        if not seen_call.is_new(connection, auth.fingerprint(mark)):
             message = "this call was accepted before"
             raise ReplayedError(message)

@@ -24,6 +24,10 @@ REPEATS = 1
 PAUSE_S = 0.25
 UPSTASH_HOSTS = ".upstash.io"
 REFUSED_TOKEN = "WRONGPASS"  # noqa: S105 - how its answer begins
+FIX = (
+    "Check UPSTASH_REDIS_REST_URL (or KV_REST_API_URL), and in Upstash's console that this database"
+    " is still there; the sync goes on by itself once it answers."
+)
 
 
 class UpstashClient:
@@ -97,11 +101,11 @@ class UpstashClient:
         except httpx.HTTPError as exc:
             # Only the class: a library's own message may hold the URL.
             detail = f"Upstash did not answer ({type(exc).__name__})"
-            raise RedisUnreachableError(detail) from None
+            raise RedisUnreachableError(detail, fix=FIX) from None
         except (ValueError, KeyError, AttributeError, TypeError) as exc:
             # An answer that is not the protocol's: a proxy's page, a cut body.
             detail = f"Upstash answered nonsense ({type(exc).__name__})"
-            raise RedisError(detail) from exc
+            raise RedisError(detail, fix=FIX) from exc
 
     def close(self) -> None:
         """Close its connections."""

@@ -82,6 +82,21 @@ def test_a_proxy_or_a_page_elsewhere_is_not_this_machine(api: Api, headers: dict
     assert api.get("/wallets", headers=headers).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "platform",
+    [
+        {"vercel": "1"},
+        {"aws_lambda_function_name": "f"},
+        {"railway_environment_name": "production"},
+    ],
+)
+def test_on_a_platform_nobody_is_on_this_machine(api: Api, platform: dict[str, str]) -> None:
+    api.runtime.settings = api.runtime.settings.model_copy(update=platform)
+
+    for path in ("/wallets", "/internal/tick"):
+        assert api.get(path).status_code == 401
+
+
 def test_health_and_docs_need_no_token(database: Database) -> None:
     runtime = make_runtime(database, api_token=SecretStr("s3cret"))
     client = make_client(runtime, "203.0.113.7")

@@ -7,14 +7,17 @@ import pytest
 from pydantic import SecretStr
 
 from functions.api.internal import CHUNK, TICK
+from functions.invocation import start_runs
 from shared import auth
 from shared.auth import SIGNATURE_HEADER, TIME_HEADER, SignedCall
 from shared.triggers import qstash_signature as qstash
-from tests.api.conftest import Api, make_client
+from tests.api.conftest import Api, make_client, make_runtime
+from tests.conftest import Database
 from tests.flows.test_chain import signed
 
 SECRET = "cron-secret-for-tests"
 PATH = f"/api{CHUNK}"
+URL = f"http://127.0.0.1{PATH}"
 BODY = b'{"id": "1"}'
 
 
@@ -106,10 +109,61 @@ def test_without_a_secret_no_signature_is_good(api: Api) -> None:
     assert chunk(api, call_headers(api, secret="")).status_code == 401
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_secret_opens_nothing(api: Api, blank: str) -> None:
+    changes = {
+        "cron_secret": SecretStr(blank),
+        "qstash_current_signing_key": SecretStr(blank),
+        "qstash_next_signing_key": SecretStr(blank),
+    }
+    # Unchecked, unlike what Settings makes of it: the door is safe by itself.
+    api.runtime.settings = api.runtime.settings.model_copy(update=changes)
+    api.database.clock.advance(_seconds_until_now(api))
+
+    ours = chunk(api, call_headers(api, secret=blank))
+    qstash_s = chunk(api, {qstash.SIGNATURE_HEADER: signed(URL, BODY, blank)})
+
+    assert (ours.status_code, qstash_s.status_code) == (401, 401)
+
+
+@pytest.mark.parametrize("garbage", ["=", "==", "!!", "%"])
+def test_another_spelling_of_a_token_is_no_new_call(locked: Api, garbage: str) -> None:
+    locked.database.clock.advance(_seconds_until_now(locked))
+    token = signed(URL, BODY, "sig_current")
+
+    first = chunk(locked, {qstash.SIGNATURE_HEADER: token})
+    again = chunk(locked, {qstash.SIGNATURE_HEADER: token + garbage})
+
+    assert (first.status_code, again.status_code) == (202, 401)
+
+
+@pytest.mark.parametrize(
+    ("public_url", "told", "status"),
+    [
+        (None, URL, 202),
+        (None, f"https://other.example{PATH}", 401),
+        (None, "http://127.0.0.1/x", 401),
+        ("https://app.example", f"https://app.example{PATH}", 202),
+        ("https://app.example", URL, 401),
+        ("https://app.example", "https://other.example/x", 401),
+    ],
+)
+def test_a_token_is_good_for_our_own_url_only(
+    locked: Api, public_url: str | None, told: str, status: int
+) -> None:
+    locked.database.clock.advance(_seconds_until_now(locked))
+    changes = {"public_url": public_url}
+    locked.runtime.settings = locked.runtime.settings.model_copy(update=changes)
+
+    answer = chunk(locked, {qstash.SIGNATURE_HEADER: signed(told, BODY, "sig_current")})
+
+    assert answer.status_code == status, answer.text
+
+
 @pytest.mark.parametrize("key", ["sig_current", "sig_next"])
 def test_qstash_may_call(locked: Api, key: str) -> None:
     locked.database.clock.advance(_seconds_until_now(locked))
-    headers = {qstash.SIGNATURE_HEADER: signed(PATH, BODY, key)}
+    headers = {qstash.SIGNATURE_HEADER: signed(URL, BODY, key)}
 
     assert chunk(locked, headers).status_code == 202
     assert chunk(locked, headers).status_code == 409
@@ -117,15 +171,15 @@ def test_qstash_may_call(locked: Api, key: str) -> None:
 
 def test_qstash_s_signature_of_another_body_or_key_is_refused(locked: Api) -> None:
     locked.database.clock.advance(_seconds_until_now(locked))
-    of_another = signed(PATH, json.dumps({"id": "2"}).encode(), "sig_current")
+    of_another = signed(URL, json.dumps({"id": "2"}).encode(), "sig_current")
 
-    for token in (of_another, signed(PATH, BODY, "sig_foreign")):
+    for token in (of_another, signed(URL, BODY, "sig_foreign")):
         assert chunk(locked, {qstash.SIGNATURE_HEADER: token}).status_code == 401
 
 
 def test_an_old_signature_of_qstash_is_refused(locked: Api) -> None:
     locked.database.clock.advance(_seconds_until_now(locked) + 3_600)
-    headers = {qstash.SIGNATURE_HEADER: signed(PATH, BODY, "sig_current")}
+    headers = {qstash.SIGNATURE_HEADER: signed(URL, BODY, "sig_current")}
 
     assert chunk(locked, headers).status_code == 401
 
@@ -146,6 +200,13 @@ def test_an_idle_tick_says_so(locked: Api) -> None:
     answer = locked.get("/internal/tick", headers={"authorization": f"Bearer {SECRET}"})
 
     assert answer.json() == {"due": 0, "started": 0, "chunks": 0, "more": False}
+
+
+def test_a_tick_counts_no_run_that_nobody_started(database: Database) -> None:
+    runtime = make_runtime(database, run_trigger="none", run_budget_s=0.01)
+
+    assert start_runs(runtime, 2) == 0
+    runtime.close()
 
 
 def _seconds_until_now(api: Api) -> float:

@@ -14,8 +14,8 @@ from tests.fakes import FakeClock
 
 OPERATIONS = {
     "getHealth", "createWallet", "listWallets", "getWallet", "deleteWallet", "startSync", "getSync",
-    "stepSync", "watchSync", "getBalances", "getHistory", "listPrices", "refreshPrices", "refreshPricesByGet",
-    "runChunk", "tick", "tickByGet", "getUsage",
+    "stepSync", "watchSync", "getBalances", "getHistory", "listPrices", "refreshPrices",
+    "refreshPricesByGet", "runChunk", "tick", "tickByGet", "getUsage",
 }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_every_operation_has_an_example_and_its_problems(document: dict[str, Any
     for operation in _operations(document):
         responses = operation["responses"]
         good = [found for status, found in responses.items() if status.startswith("2")]
-        if operation["operationId"] != "deleteWallet":
+        if operation["operationId"] not in {"deleteWallet", "watchSync"}:
             assert all("example" in found["content"]["application/json"] for found in good)
         if operation["operationId"] != "getHealth":
             assert {"401", "422", "503"} <= responses.keys()

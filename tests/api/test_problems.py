@@ -150,37 +150,6 @@ def test_a_bug_is_logged_whole_under_its_request_id(
     }
 
 
-def test_health_is_ok_over_a_fit_database(api: Api) -> None:
-    answer = api.get("/health")
-
-    assert answer.status_code == 200
-    body = answer.json()
-    assert (body["status"], body["reachable"], body["problem"]) == ("ok", True, None)
-    assert body["revision"] == body["head"]
-    assert body["queue"] == {"ready": 0, "delayed": 0, "claimed": 0, "buried": 0}
-
-
-def test_health_is_down_without_tables_and_says_so(empty_database: Database) -> None:
-    runtime = make_runtime(empty_database)
-
-    answer = make_client(runtime).get("/api/health")
-    runtime.close()
-
-    assert answer.status_code == 503
-    assert "no tables" in answer.json()["problem"]
-
-
-def test_health_is_down_without_a_database_and_holds_no_secret(database: Database) -> None:
-    url = "postgresql://user:hunter2@127.0.0.1:1/none"
-    runtime = make_runtime(Database(database.engine, url, "postgres", database.clock))
-
-    answer = make_client(runtime).get("/api/health")
-    runtime.close()
-
-    assert (answer.status_code, answer.json()["reachable"]) == (503, False)
-    assert "hunter2" not in answer.text
-
-
 def test_an_embedded_database_migrates_itself_a_server_waits_for_its_operator(
     empty_database: Database,
 ) -> None:
