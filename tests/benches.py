@@ -9,6 +9,7 @@ from schema.engine import autocommit, reading
 from schema.queries import stream
 from schema.queries.stream import Standing
 from schema.sql import Statement
+from shared.clock import Deadline
 from shared.emulator.world import World, WorldConfig
 from shared.errors import StorageError
 from shared.ops.verify import verify
@@ -103,10 +104,10 @@ class HookedUnit:
         self.after: dict[str, Callable[[], None]] = {}
         self.labels: list[str] = []
 
-    def run(self, label: str, step: Callable[[Connection], T]) -> T:
+    def run(self, label: str, step: Callable[[Connection], T], *, by: Deadline | None = None) -> T:
         self.labels.append(label)
         self.before.pop(label, _nothing)()
-        result = self._unit.run(label, step)
+        result = self._unit.run(label, step, by=by)
         self.after.pop(label, _nothing)()
         return result
 

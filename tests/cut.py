@@ -33,7 +33,7 @@ class Cutter:
     def __init__(self, upstream: tuple[str, int], listener: socket.socket) -> None:
         self._upstream = upstream
         self._listener = listener
-        self._links: list[_Link] = []
+        self._links: list[Link] = []
         self._waits_for: tuple[bytes, Side] | None = None
         self._lock = threading.Lock()
         self.cuts = 0
@@ -72,10 +72,10 @@ class Cutter:
             while True:
                 client, _ = self._listener.accept()
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._links.append(_Link(self, client, _connect(*self._upstream)))
+                self._links.append(Link(self, client, connect(*self._upstream)))
 
 
-class _Link:
+class Link:
     """One client's connection."""
 
     def __init__(self, cutter: Cutter, client: socket.socket, server: socket.socket) -> None:
@@ -130,7 +130,7 @@ def _whole_messages(said: bytes) -> tuple[list[bytes], bytes]:
     return whole, said[at:]
 
 
-def _connect(host: str, port: int) -> socket.socket:
+def connect(host: str, port: int) -> socket.socket:
     """A socket to the server, which may be a file."""
     if not host.startswith("/"):
         return socket.create_connection((host, port))

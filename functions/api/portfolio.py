@@ -13,7 +13,7 @@ from functions.openapi import answers, json_answer
 from schema.queries.history import OfWallet
 from schema.types import MovementKind
 from shared.errors import InvalidInputError
-from shared.portfolio.balances import BalanceLine, balances
+from shared.portfolio.balances import BalanceLine, balance_page
 from shared.portfolio.history import (
     AssetChoice,
     HistoryFilter,
@@ -29,6 +29,9 @@ router = APIRouter(tags=["portfolio"])
 NATIVE = "native"
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+# With the longest names, amounts and prices a line has 1,360 bytes; an answer may have 4.5 MB on
+# Vercel: https://vercel.com/docs/functions/limitations
+MOST_BALANCES = 3_000
 Chain = Annotated[int | None, Field(ge=1, le=2**63 - 1, examples=[1])]
 Moment = Annotated[AwareDatetime | None, Field(ge=EARLIEST, le=LATEST)]
 KindName = Literal[
@@ -37,10 +40,14 @@ KindName = Literal[
 
 
 class BalanceList(msgspec.Struct, frozen=True):
-    """All balances of a wallet; they are whole once ``state`` is up_to_date."""
+    """Some balances of a wallet, and the cursor to the next ones; null at the end.
+
+    They are whole once ``state`` is up_to_date.
+    """
 
     state: str
     items: list[BalanceLine]
+    next_cursor: str | None
 
 
 MODELS = (BalanceList, HistoryPage)
@@ -64,6 +71,7 @@ BALANCES = BalanceList(
         ),
         BalanceLine(1, USDC, "USDC", "USD Coin", 6, None, "25000000", []),
     ],
+    next_cursor=None,
 )
 HISTORY = HistoryPage(
     items=[
@@ -135,23 +143,41 @@ def get_balances(
     wallet_id: WalletId,
     chain: Chain = None,
     zeros: Annotated[bool, Query(description="Also assets that are all gone.")] = False,
+    limit: Annotated[
+        int,
+        Query(
+            ge=1,
+            le=MOST_BALANCES,
+            description="So many of the longest lines still fit into an answer of 4.5 MB.",
+        ),
+    ] = 1_000,
+    cursor: Annotated[str | None, Query(max_length=1_000)] = None,
 ) -> Response:
-    """The sums of all movements so far, each with what its feeds cannot know."""
+    """The sums of all movements so far, each with what its feeds cannot know.
+
+    By chain, the native coin first, then by contract and token id. An answer is of one provider's
+    reading. Over several pages each asset comes once at most, and one that is held all along comes.
+    """
     wallet = wallet_for(runtime, owner, wallet_id)
     chain_ids = [chain_id for chain_id in wallet.chain_ids if chain in {None, chain_id}]
     # Progress first: what is said to be up to date was so before the balances were read.
     streams = progress(runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids)
-    found = balances(
-        runtime.engine, address_id=wallet.address_id, chain_ids=chain_ids, with_zeros=zeros
+    page = balance_page(
+        runtime.engine,
+        address_id=wallet.address_id,
+        chain_ids=chain_ids,
+        with_zeros=zeros,
+        limit=limit,
+        cursor=cursor,
     )
     priced = valued(
         runtime.engine,
-        found,
+        page.items,
         address_id=wallet.address_id,
         chain_ids=chain_ids,
         freshness=runtime.freshness,
     )
-    return json_answer(BalanceList(overall(streams), priced))
+    return json_answer(BalanceList(overall(streams), priced, page.next_cursor))
 
 
 @router.get(

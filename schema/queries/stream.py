@@ -6,6 +6,7 @@ take effect later.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -58,11 +59,12 @@ class Waiting(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """Where a stream is read from."""
+    """Where a stream is read from; since when it is due, as the driver tells, where asked."""
 
     stream_id: int
     provider: str
     chain_id: int
+    due_at: datetime | int | None = None
 
     @property
     def name(self) -> str:
@@ -179,7 +181,7 @@ _CLOSING = _Ending(_CLOSE)
 _REWINDING = _Ending(_REWIND)
 
 _DUE = Statement(f"""
-SELECT id, provider, chain_id FROM {{t}}stream
+SELECT id, provider, chain_id, due_at FROM {{t}}stream
 WHERE {RUNNABLE} AND due_at <= {{now}} AND lease_until < {{now}} ORDER BY due_at, id LIMIT :most
 """)
 _LEASED = Statement("SELECT count(*) FROM {t}stream WHERE lease_until > {now}")

@@ -1,20 +1,25 @@
 """What an address holds: the sums over its live streams, exact, with what they cannot know."""
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine
 
 from schema.queries import balance, stream_view
-from schema.queries.balance import BalanceRow
+from schema.queries.balance import FIRST, MOST, BalanceRow, Place
 from schema.queries.stream_view import StreamView
 from schema.types import StreamKind, StreamState
 from shared.address import checksum_address
+from shared.portfolio import cursor as cursors
 from shared.portfolio.live import read_live
 from shared.sources.gaps import gaps_of
 from shared.sources.registry import chain_info
+
+MORE_ROWS = 32  # an asset has one of each stream that moves it: six kinds of them at most
 
 
 class BalanceLine(msgspec.Struct, frozen=True):
@@ -38,27 +43,103 @@ class BalanceLine(msgspec.Struct, frozen=True):
     stale: bool | None = None
 
 
+class BalancePage(msgspec.Struct, frozen=True):
+    """Some lines, and the cursor to the next ones; null at the end."""
+
+    items: list[BalanceLine]
+    next_cursor: str | None
+
+
+class _Wanted(NamedTuple):
+    """What is asked for: ``most`` assets behind a place."""
+
+    address_id: int
+    chain_ids: Collection[int]
+    with_zeros: bool
+    after: Place = FIRST
+    most: int = MOST
+
+
+class _Holding(NamedTuple):
+    """An asset with its sum."""
+
+    asset: BalanceRow
+    amount: int
+
+
 def balances(
     engine: Engine, *, address_id: int, chain_ids: Collection[int], with_zeros: bool = False
 ) -> list[BalanceLine]:
-    """The balances of an address on some chains: by chain, the native coin first."""
+    """All balances of an address on some chains: by chain, the native coin first."""
+    lines, _ = _lines(engine, _Wanted(address_id, chain_ids, with_zeros))
+    return lines
 
-    def read(connection: Connection, _: object) -> tuple[list[BalanceRow], list[StreamView]]:
+
+def balance_page(
+    engine: Engine,
+    *,
+    address_id: int,
+    chain_ids: Collection[int],
+    with_zeros: bool = False,
+    limit: int,
+    cursor: str | None,
+) -> BalancePage:
+    """The next ``limit`` balances of an address, in the same order, of one generation.
+
+    An asset's place never changes: whatever comes, goes or moves between two pages, each asset is
+    told once at most, and one that is held all along is told.
+
+    Raises:
+        InvalidCursorError: The cursor belongs to another list, or was altered.
+    """
+    scope = repr(("balances", address_id, sorted(chain_ids), with_zeros))
+    after = FIRST if cursor is None else cursors.decode_place(cursor, scope)
+    wanted = _Wanted(address_id, chain_ids, with_zeros, after, limit + 1)
+    lines, places = _lines(engine, wanted)
+    following = cursors.encode_place(places[limit - 1], scope) if len(lines) > limit else None
+    return BalancePage(lines[:limit], following)
+
+
+def _lines(engine: Engine, wanted: _Wanted) -> tuple[list[BalanceLine], list[Place]]:
+    """What is wanted, each line with its place."""
+
+    def read(connection: Connection, _: object) -> tuple[list[_Holding], list[StreamView]]:
         return (
-            balance.balance_rows(connection, address_id, chain_ids),
-            stream_view.stream_views(connection, address_id, chain_ids),
+            _holdings(connection, wanted),
+            stream_view.stream_views(connection, wanted.address_id, wanted.chain_ids),
         )
 
-    rows, streams = read_live(engine, address_id, chain_ids, read)
-    sums: defaultdict[int, int] = defaultdict(int)
-    for row in rows:
-        sums[row.asset_id] += row.amount
-    assets = {row.asset_id: row for row in rows if with_zeros or sums[row.asset_id]}
-    complete = {chain_id: _complete_kinds(streams, chain_id) for chain_id in chain_ids}
-    return [
-        _line(asset, sums[asset.asset_id], complete[asset.chain_id])
-        for asset in sorted(assets.values(), key=_order)
-    ]
+    held, streams = read_live(engine, wanted.address_id, wanted.chain_ids, read)
+    complete = {chain_id: _complete_kinds(streams, chain_id) for chain_id in wanted.chain_ids}
+    lines = [_line(asset, amount, complete[asset.chain_id]) for asset, amount in held]
+    return lines, [asset.place for asset, _ in held]
+
+
+def _holdings(connection: Connection, wanted: _Wanted) -> list[_Holding]:
+    """Sums over streams. One of several rows may be nothing, so reading goes on until all are."""
+    found: list[_Holding] = []
+    after = wanted.after
+    while True:
+        most = min(wanted.most - len(found) + MORE_ROWS, MOST)
+        rows = balance.balance_rows(
+            connection,
+            wanted.address_id,
+            wanted.chain_ids,
+            with_zeros=wanted.with_zeros,
+            after=after,
+            most=most,
+        )
+        assets = [list(group) for _, group in groupby(rows, key=attrgetter("asset_id"))]
+        is_end = len(rows) < most
+        if not is_end:
+            assets.pop()  # some of its rows may have been cut off
+        for same in assets:
+            amount = sum(row.amount for row in same)
+            if amount or wanted.with_zeros:
+                found.append(_Holding(same[0], amount))
+        if is_end or len(found) >= wanted.most:
+            return found[: wanted.most]
+        after = assets[-1][0].place
 
 
 def _line(asset: BalanceRow, amount: int, complete: set[str]) -> BalanceLine:
@@ -94,7 +175,3 @@ def _complete_kinds(streams: Sequence[StreamView], chain_id: int) -> set[str]:
         and stream.synced_block is not None
         and stream.synced_block >= settled
     }
-
-
-def _order(asset: BalanceRow) -> tuple[int, bytes, int]:
-    return asset.chain_id, asset.contract or b"", asset.token_id or 0

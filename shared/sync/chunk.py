@@ -1,12 +1,15 @@
 """One leased turn of one stream inside a run: open the pass, walk its pages, close."""
 
+import logging
 from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from schema.queries import page, stream
 from schema.queries.page import PageOutcome, PageWrite
-from schema.queries.stream import Lease, RunRow
+from schema.queries.stream import Closing, Lease, RunRow
 from schema.queries.wake import Wake
-from schema.types import StreamKind
+from schema.types import StreamKind, StreamState
 from shared.clock import Deadline
 from shared.errors import (
     BoxTooShortError,
@@ -17,6 +20,7 @@ from shared.errors import (
     SourceTimeoutError,
     SourceUnsupportedError,
     StorageError,
+    StorageSchemaError,
     TallybookError,
 )
 from shared.seams import Handle, Seams
@@ -33,6 +37,9 @@ from shared.sync.placing import Placing
 from shared.sync.reader import Reader
 
 REGROW_AFTER_PAGES = 3
+NO_PG_NET = "Enable the extension pg_net, or choose another RUN_TRIGGER."
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class Chunk:
         self._anchors = anchors.parse(lease.anchors)
         self._anchors_changed = False
         self._done = _Progress(to_block=lease.next_block - 1)
-        self._placing = Placing(seams.unit, lease)
+        self._placing = Placing(seams.unit, lease, self._statement)
 
     def run(self) -> ChunkReport:
         """Do the turn and close it; errors of providers end in the stream's row.
@@ -238,8 +245,12 @@ class Chunk:
     def _apply(self, write: PageWrite) -> PageOutcome:
         """Write a page and find out what became of it."""
         lease = self._lease
+        late: DeadlineExceededError | None = None
         for label in ("page", "page again"):
-            outcome = self._tried(label, write)
+            try:
+                outcome = self._tried(label, write)
+            except DeadlineExceededError as exc:
+                outcome, late = page.NOTHING, exc
             if outcome.applied:
                 return outcome
             if outcome.contradicted:
@@ -248,7 +259,9 @@ class Chunk:
                 )
                 raise HistoryChangedError(lease.provider, detail)
             now = self._seams.unit.run(
-                "standing", lambda connection: stream.standing(connection, lease.stream_id)
+                "standing",
+                lambda connection: stream.standing(connection, lease.stream_id),
+                by=self._box.last(),
             )
             if now is None or now.token != lease.token:
                 message = f"stream {lease.stream_id} was taken over by another run"
@@ -258,6 +271,8 @@ class Chunk:
                 return outcome
             if stands_at != write.lo:
                 break
+            if late is not None:
+                raise late
         message = f"stream {lease.stream_id} stands at block {stands_at}, not at {write.lo}"
         raise LeaseLostError(message)
 
@@ -265,12 +280,18 @@ class Chunk:
         """One try; of the first, an answer that is lost is only that: the page may stand."""
         try:
             return self._seams.unit.run(
-                label, lambda connection: page.write_page(connection, write)
+                label,
+                lambda connection: page.write_page(connection, write),
+                by=self._statement(),
             )
         except StorageError as exc:
             if label != "page" or not exc.retryable:
                 raise
             return page.NOTHING
+
+    def _statement(self) -> Deadline:
+        """Until when a statement that begins now may take."""
+        return self._box.statements.within(self._settings.lease_s / 2)
 
     def _rewound(self, shared: list[Anchor]) -> Ending:
         """Go back to the newest block that the chain still shares with what was read."""
@@ -291,15 +312,12 @@ class Chunk:
             if other is not None:
                 return self._endings().other_provider(other, error)
         pass_head = self._pass_head if moved else self._lease.pass_head
-        if isinstance(error, SourceTimeoutError | DeadlineExceededError) and self._box_is_over():
+        if isinstance(error, SourceTimeoutError | DeadlineExceededError) and self._box.is_over:
+            self._box.shut()
             if moved or not self._had_a_fair_share:
                 return self._endings().unfinished(pass_head, self._lease.page_rows, moved=moved)
             error = self._too_short(error.detail)
         return self._endings().failed(error, pass_head, self._page_rows, moved=moved)
-
-    def _box_is_over(self) -> bool:
-        """Whether the box ended, rather than the provider was slow."""
-        return self._box.deadline.remaining_s() <= 0
 
     def _endings(self) -> Endings:
         return Endings(self._lease, self._settings, self._seams.rng)
@@ -327,12 +345,33 @@ class Chunk:
         # With the box over, who goes on is called as part of the very same transaction.
         call = self._seams.trigger.in_closing() if ending.outcome == "unfinished" else None
         wake = None if call is None else Wake(call.url, call.headers, call.body)
-        closed = self._seams.unit.run(
-            "close", lambda connection: stream.close(connection, self._lease, closing, run, wake)
-        )
+        try:
+            closed = self._closed(closing, run, wake)
+        except DeadlineExceededError as exc:
+            # The lease ends by itself.
+            self._box.shut()
+            due_in_s = self._settings.lease_s
+            return self._report("unfinished", StreamState.PENDING.value, due_in_s, exc)
         if not closed:
             return self._report("lost", None, 0.0, None)
         return self._report(ending.outcome, closing.state, closing.due_in_s, closing.error)
+
+    def _closed(self, closing: Closing, run: RunRow, wake: Wake | None) -> bool:
+        """Close, with the wake-up if the database can send one; else without."""
+
+        def step(connection: Connection) -> bool:
+            return stream.close(connection, self._lease, closing, run, wake)
+
+        try:
+            closed = self._seams.unit.run("close", step, by=self._box.last())
+        except StorageSchemaError as exc:
+            if wake is None:
+                raise
+            log.warning("pg_net sends no wake-up: %s", exc.detail, extra={"fix": NO_PG_NET})
+            return self._closed(closing, run, None)
+        if closed and wake is not None:
+            self._seams.trigger.closed()
+        return closed
 
     def _report(
         self,

@@ -1,6 +1,6 @@
 """From a provider's rows to the ledger's: places in the block, and the ids of assets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -8,6 +8,7 @@ from schema.queries import asset_ids
 from schema.queries.asset_ids import AssetRow, Key
 from schema.queries.page import MovementRow
 from schema.queries.stream import Lease
+from shared.clock import Deadline
 from shared.errors import SourcePayloadError
 from shared.seams import UnitOfWork
 from shared.sources.base import AssetRef, Row, TokenInfo
@@ -18,8 +19,9 @@ from shared.sync.position import positions
 class Placing:
     """What is known of assets in the course of one lease."""
 
-    def __init__(self, unit: UnitOfWork, lease: Lease) -> None:
+    def __init__(self, unit: UnitOfWork, lease: Lease, by: Callable[[], Deadline]) -> None:
         self._unit = unit
+        self._by = by
         self._lease = lease
         self._ids: dict[Key, int] = {}
         self._tokens: dict[AssetRef, TokenInfo] = {}
@@ -72,5 +74,7 @@ class Placing:
         }
         chain_id = self._lease.chain_id
         self._ids |= self._unit.run(
-            "assets", lambda connection: asset_ids.asset_ids(connection, chain_id, wanted)
+            "assets",
+            lambda connection: asset_ids.asset_ids(connection, chain_id, wanted),
+            by=self._by(),
         )

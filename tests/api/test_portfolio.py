@@ -1,19 +1,24 @@
 """Balances and history over HTTP."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from functions.api.portfolio import MOST_BALANCES
 from schema.queries.stream_view import STREAM
-from schema.tables import Balance
+from schema.tables import Balance, Price
 from schema.types import MovementKind
+from shared.sources.etherscan_fields import HIGHEST_DECIMALS, NAME_CHARS, SYMBOL_CHARS
+from shared.sources.quote_client import MOST_DIGITS
 from tests.api.conftest import Api
 from tests.factories import make_asset, make_movement, save
 from tests.fakes import START
 
 TOKEN = b"\x01" * 20
 NFT = b"\x02" * 20
+MOST_BYTES = 4_500_000  # https://vercel.com/docs/functions/limitations
 
 
 def _stream_ids(api: Api) -> dict[tuple[int, str], int]:
@@ -104,6 +109,81 @@ def _amounts(api: Api, wallet_id: int, **params: object) -> list[str]:
         cursor = page["next_cursor"]
         if cursor is None:
             return found
+
+
+def test_balances_come_in_pages_until_there_is_no_cursor(api: Api, wallet_id: int) -> None:
+    path = f"/wallets/{wallet_id}/balances"
+    whole = api.get(path).json()
+    assert whole["next_cursor"] is None
+
+    found, cursor = [], None
+    for left in (2, 1, 0):
+        params = {"limit": 1, **({"cursor": cursor} if cursor else {})}
+        page = api.get(path, params=params).json()
+        assert page["state"] == whole["state"] == "pending"
+        assert len(page["items"]) == 1
+        found += page["items"]
+        cursor = page["next_cursor"]
+        assert (cursor is None) == (left == 0)
+    assert found == whole["items"]
+
+
+def test_a_cursor_of_other_balances_is_refused(api: Api, wallet_id: int) -> None:
+    path = f"/wallets/{wallet_id}/balances"
+    cursor = api.get(path, params={"limit": 1}).json()["next_cursor"]
+
+    for params in ({"cursor": cursor, "zeros": "true"}, {"cursor": cursor, "chain": 1}):
+        answer = api.get(path, params=params)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
+    for limit in (0, -1, MOST_BALANCES + 1, "all"):
+        answer = api.get(path, params={"limit": limit})
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+def test_the_longest_page_of_balances_fits_into_an_answer(api: Api) -> None:
+    wallet_id = api.add_wallet()
+    stream_id = _stream_ids(api)[1, "erc20"]
+    longest = "\N{FLAG IN HOLE}" * NAME_CHARS  # four bytes each
+    contracts = (number.to_bytes(20, "big") for number in range(2**159, 2**159 + MOST_BALANCES))
+    assets = save(
+        api.database.engine,
+        *(
+            make_asset(
+                contract=contract,
+                symbol=longest[:SYMBOL_CHARS],
+                name=longest,
+                decimals=HIGHEST_DECIMALS,
+            )
+            for contract in contracts
+        ),
+    )
+    amount = -(10**90)
+    rows = [
+        Balance(stream_id=stream_id, asset_id=asset.id or 0, amount=amount, movements=1)
+        for asset in assets
+    ]
+    save(api.database.engine, *rows)
+    longest_price = Decimal((0, (9,) * MOST_DIGITS, -MOST_DIGITS - 29))  # near the lowest
+    prices = [
+        Price(
+            asset_id=asset.id or 0,
+            state="priced",
+            price_usd=longest_price,
+            source="defillama",
+            priced_at=START + timedelta(microseconds=1),
+            confidence=Decimal("0.99"),
+            next_ask_at=START,
+        )
+        for asset in assets
+    ]
+    save(api.database.engine, *prices)
+
+    answer = api.get(f"/wallets/{wallet_id}/balances", params={"limit": MOST_BALANCES})
+
+    items = answer.json()["items"]
+    assert len(items) == MOST_BALANCES
+    assert {(len(item["name"]), item["value"] is None) for item in items} == {(NAME_CHARS, False)}
+    assert MOST_BYTES * 0.8 < len(answer.content) < MOST_BYTES
 
 
 BIG = str(2**256 - 1)

@@ -32,7 +32,7 @@ def telling(world: World, wallet: bytes, kinds: Collection[str]) -> Telling:
     held = truth.true_balances(moves).items()
     return Telling(
         {(_hex(contract), _text(token)): str(amount) for (contract, token), amount in held},
-        Counter({_line(move): count for move, count in moves.items()}),
+        Counter({line_of(move): count for move, count in moves.items()}),
     )
 
 
@@ -104,7 +104,7 @@ class Onlooker:
                 assert page["code"] == "invalid_cursor", page
                 self._assert_beginning(lines)
                 return "refused"
-            lines += [_as_told(item) for item in page["items"]]
+            lines += [as_told(item) for item in page["items"]]
             cursor = page["next_cursor"]
             if cursor is None:
                 break
@@ -134,7 +134,7 @@ class Onlooker:
                 return refused.code, json.load(refused)
 
 
-def _line(move: Move) -> Line:
+def line_of(move: Move) -> Line:
     genesis = "GENESIS_" if len(move.tx_hash) == GENESIS_HASH_BYTES else "0x"
     return (
         move.block,
@@ -147,7 +147,7 @@ def _line(move: Move) -> Line:
     )
 
 
-def _as_told(item: dict[str, Any]) -> Line:
+def as_told(item: dict[str, Any]) -> Line:
     return (
         item["block"],
         item["tx_hash"],

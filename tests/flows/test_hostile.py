@@ -18,14 +18,14 @@ from tests.factories import make_asset, make_movement, save
 from tests.flows.scene import until
 from tests.hostile.deployment import CHAIN, SECRET, SMALL_CHAIN, Deployment, deployment
 from tests.hostile.faults import HOSTILE, Odds
-from tests.hostile.front import BUSY, CHUNK, MARK, MOST_BYTES, Rules, work_per_processor
+from tests.hostile.fleet import CHUNK
+from tests.hostile.front import MARK, MOST_BYTES
+from tests.hostile.journal import BUSY, Rules, work_per_processor
 from tests.hostile.reader import Reader
 
 PATIENCE_S = 240.0
 SEEDS = (1, 2)
-# A page's statement that has begun is not ended by the box: on a machine that is busy with other
-# tests it needs room. Kept twice: at the end of the box, and after it for starting the next run.
-ROOMY = {"RESERVE_S": "1.1", "MAX_RUNS": "2"}
+FEW_RUNS = {"MAX_RUNS": "2"}
 SMALL_PAGES = {"SOURCE__ETHERSCAN__PAGE_ROWS": "100"}
 
 
@@ -65,7 +65,7 @@ def test_a_long_history_fits_into_invocations_of_five_seconds(
     world = make_world(31, movements=200_000, small=50, blocks=1_500)
     rules = Rules(limit_s=scaled(5.0), cron_s=10.0, cron_secret=SECRET)
     with deployment(
-        world, postgres_url, redis_url, tmp_path, seed=31, rules=rules, env=ROOMY
+        world, postgres_url, redis_url, tmp_path, seed=31, rules=rules, env=FEW_RUNS
     ) as site:
         for wallet in world.wallets:
             site.follow(wallet)

@@ -23,7 +23,8 @@ from shared.emulator.world import World
 from shared.ops.verify import verify
 from tests import commands, truth
 from tests.hostile.faults import QUIET, Odds, Weather
-from tests.hostile.front import MARK, Platform, Rules, platform
+from tests.hostile.front import MARK, Platform, platform
+from tests.hostile.journal import Rules
 from tests.hostile.wire import wire_to
 
 CHAIN, SMALL_CHAIN = 1, 137  # the first wallet's, whose history is long, and all others'
@@ -93,7 +94,7 @@ class Deployment:
     def calm_down(self) -> None:
         """From now on nothing goes wrong; who is in a pause comes out of it."""
         self.weather.clear_up()
-        self.platform.odds = QUIET
+        self.platform.fleet.odds = QUIET
 
     def assert_true(self) -> None:
         """The ledger is the oracle's, to the last movement of each wallet, and nothing else."""
@@ -131,7 +132,7 @@ def deployment(
         every_s = odds.storm_every_s if odds else 0.0
         weather = Weather(Dice(f"weather/{seed}"), every_s, wire, upstash)
         found = stack.enter_context(platform(rules, home, dice))
-        found.env = commands.environment(
+        found.fleet.env = commands.environment(
             home,
             url=wire.url_of(postgres_url) if wire else postgres_url,
             base=base,
@@ -154,7 +155,7 @@ def deployment(
         made = Deployment(found, client, engine, world, upstash, weather)
         try:
             if odds:
-                found.odds = odds
+                found.fleet.odds = odds
             weather.begin()
             yield made
         except BaseException as exc:

@@ -9,7 +9,7 @@ from typing import Any
 from schema.types import StreamKind
 from shared.emulator.truth import Move
 from tests import truth
-from tests.flows.onlooker import Line, _as_told, _line
+from tests.flows.onlooker import Line, as_told, line_of
 from tests.hostile.deployment import CHAIN, MOST_TRIES, Deployment
 
 KINDS = tuple(kind.value for kind in StreamKind)
@@ -61,7 +61,7 @@ class Reader:
         cursor: dict[str, str] = {}
         while True:
             page = self._get("/history", limit="500", **cursor)
-            lines += [_as_told(item) for item in page["items"]]
+            lines += [as_told(item) for item in page["items"]]
             if page["next_cursor"] is None:
                 break
             cursor = {"cursor": page["next_cursor"]}
@@ -100,5 +100,5 @@ class Reader:
 def _by_stream(moves: Counter[Move]) -> dict[str, Counter[Line]]:
     found: dict[str, Counter[Line]] = {}
     for move, number in moves.items():
-        found.setdefault(move.stream, Counter())[_line(move)] += number
+        found.setdefault(move.stream, Counter())[line_of(move)] += number
     return found

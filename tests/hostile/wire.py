@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from tests.cut import Cutter, _connect, _Link
+from tests.cut import Cutter, Link, connect
 
 
 class Wire(Cutter):
@@ -35,7 +35,7 @@ class Wire(Cutter):
                     client.close()
                     continue
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._links.append(_Link(self, client, _connect(*self._upstream)))
+                self._links.append(Link(self, client, connect(*self._upstream)))
 
 
 @contextmanager

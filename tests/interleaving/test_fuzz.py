@@ -74,8 +74,8 @@ class LateUnit:
         self._unit = SqlUnit(database.engine)
         self._chaos = chaos
 
-    def run(self, label: str, step: Callable[[Connection], T]) -> T:
-        result = self._unit.run(label, step)
+    def run(self, label: str, step: Callable[[Connection], T], *, by: Deadline | None = None) -> T:
+        result = self._unit.run(label, step, by=by)
         if label == "page" and (again := self._chaos.after_a_page(step)) is not None:
             outcome: PageOutcome = self._unit.run("late page", again)
             assert not outcome.applied, "a page was applied twice"

@@ -263,11 +263,12 @@ class Schedule:
             return self.rng.getrandbits(62)
 
         if not self.on_upstash:
-            return Commons(TableQueue(unit, token=token), SimGate(), heads)
+            return Commons(TableQueue(unit, token=token), SimGate(), heads, _nobody_waits)
         redis = SimRedis(self.scheduler, shelf().redis, lost_odds)
         holder = f"{process.name}.{token()}"
         gate = ShareGate(clock, UpstashShares(redis), holder, dict.fromkeys(SOURCES, RATE), {})
-        return Commons(UpstashQueue(redis, clock, gate, heads, token=token), gate, heads)
+        queue = UpstashQueue(redis, clock, gate, heads, token=token)
+        return Commons(queue, gate, heads, _nobody_waits)
 
     def _start_runner(self, name: str) -> None:
         """Invocations one after the other, each a process of its own: one dies, the next begins."""
@@ -357,3 +358,7 @@ class Schedule:
     def _not_done(self) -> list[tuple[object, ...]]:
         """Streams that are not up to date with the present head."""
         return shelf().driver.execute(NOT_DONE, (self.world.head(CHAIN),)).fetchall()
+
+
+def _nobody_waits(_seconds: float) -> None:
+    """A run here ends when its queue is empty."""

@@ -19,11 +19,13 @@ from shared.gate import Usage
 from shared.http import Http, HttpResponse
 from shared.queue.base import Claim, Outcome, Push, Queue
 from shared.seams import Handle
+from shared.watchdog import until
 from tests.simulation.lua_redis import LuaRedis
 from tests.simulation.raw import RawConnection
 from tests.simulation.scheduler import Process, Scheduler, Task
 
 T = TypeVar("T")
+ENDED_ODDS = 0.2  # more would leave no stale writer in time to be one
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -64,15 +66,25 @@ class SimUnit:
         self._driver = driver
         self._check = check
 
-    def run(self, label: str, step: Callable[[Connection], T]) -> T:
+    def run(self, label: str, step: Callable[[Connection], T], *, by: Deadline | None = None) -> T:
+        end = None if by is None else Deadline(until(by), by.monotonic)
         self._scheduler.step(f"before {label}")
+        self._end(label, end)
         if self._scheduler.rng.random() < self._lost_odds:
             self._deliver_late(label, step)
         result = self._take(label, step)
         self._scheduler.step(f"after {label}")
         if self._scheduler.rng.random() < self._lost_odds:
             self._break(f"the answer to {label} is lost")
+        self._end(label, end)
         return result
+
+    def _end(self, label: str, end: Deadline | None) -> None:
+        """Time passes at an edge: the step may be ended, before or after it had its effect."""
+        late = end is not None and end.remaining_s() <= 0
+        if end is not None and late and self._scheduler.rng.random() < ENDED_ODDS:
+            self._scheduler.note(f"{label} is ended")
+            end.check(label)
 
     def _take(self, label: str, step: Callable[[Connection], T]) -> T:
         try:

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from schema.queries.history import OfAddress
 from shared.emulator.world import World, WorldConfig
-from shared.portfolio.balances import balances
+from shared.portfolio.balances import balance_page, balances
 from shared.portfolio.history import HistoryFilter, history_page
 from shared.sync.source_change import begin_change
 from tests.conftest import Database
@@ -57,6 +57,11 @@ class Move:
     def balances(self) -> Any:
         return balances(self.database.engine, **self.subject)
 
+    def balance_page(self) -> Any:
+        page = balance_page(self.database.engine, **self.subject, limit=2, cursor=None)
+        assert page.next_cursor is not None
+        return page
+
     @contextmanager
     def finished_after(
         self, statements: int, finish: Callable[[], object] | None = None
@@ -75,7 +80,9 @@ class Move:
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["all deleted", "one batch deleted"])
-@pytest.mark.parametrize("read", [Move.history, Move.filtered_history, Move.balances])
+@pytest.mark.parametrize(
+    "read", [Move.history, Move.filtered_history, Move.balances, Move.balance_page]
+)
 @pytest.mark.parametrize("statements", range(1, 8))
 def test_answer_is_of_one_generation_whenever_the_change_comes(
     database: Database, statements: int, read: Callable[[Move], Any], whole: bool

@@ -342,11 +342,11 @@ class Watching:
         self._doubled = doubled
         self._mine = 0
 
-    def run(self, label: str, step: Callable[[Connection], T]) -> T:
+    def run(self, label: str, step: Callable[[Connection], T], *, by: Deadline | None = None) -> T:
         if label == "close":
             with self.lock:
                 self._at_work.discard(self._mine)
-        found = self._unit.run(label, step)
+        found = self._unit.run(label, step, by=by)
         if isinstance(found, stream.Lease):
             with self.lock:
                 self._mine = found.stream_id
