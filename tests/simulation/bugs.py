@@ -66,7 +66,7 @@ MUTANTS = (
     Mutant(
         "wake-up lost without sweep",
         "shared.sync.sweep",
-        "    if due:\n",
+        "    if new:\n",
         "    if False:\n",
     ),
     Mutant(
