@@ -82,9 +82,9 @@ def test_a_socket_tells_the_same(api: Api) -> None:
 
 
 def test_where_calls_end_the_client_is_told_to_poll(database: Database) -> None:
-    runtime = make_runtime(database, aws_lambda_function_name="f")
+    runtime = make_runtime(database, aws_lambda_function_name="f", api_token=SecretStr(TOKEN))
     api = Api(make_client(runtime), runtime, database)
-    answer = api.get("/wallets/1/sync/events")
+    answer = api.get("/wallets/1/sync/events", headers={"authorization": f"Bearer {TOKEN}"})
 
     if database.dialect == "sqlite":  # which no function can have: that is said first
         assert (answer.status_code, answer.json()["code"]) == (503, "config")
