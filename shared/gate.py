@@ -41,6 +41,10 @@ class RateGate(Protocol):
         """Tell what was called, where the calls of all are counted; no error when that fails."""
         ...
 
+    def leave(self) -> None:
+        """Tell, and let others have what we held: this process ends."""
+        ...
+
     def usage(self, sources: Sequence[str]) -> Usage:
         """What was called today.
 
@@ -90,6 +94,9 @@ class Pacer:
 
     def tell(self, deadline: Deadline) -> None:
         """See ``RateGate.tell``: there is nobody to tell."""
+
+    def leave(self) -> None:
+        """See ``RateGate.leave``: nobody waits for it."""
 
     def usage(self, sources: Sequence[str]) -> Usage:
         """See ``RateGate.usage``: only what this process called."""

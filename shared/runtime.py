@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from schema import migrate
 from schema.engine import make_engine
 from shared import database_url
-from shared.clock import Clock, Deadline, SystemClock
+from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, RedisError, StorageUnreachableError, TallybookError
 from shared.http import Http
 from shared.platform import platform_of
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from shared.cache.fill import Fills
 
 FETCH_THREADS = 16  # of all runs of this process together; opened only as they are needed
-
-LAST_WORDS_S = 10.0
 
 T = TypeVar("T")
 
@@ -183,7 +181,7 @@ class Runtime:
             parts, self._parts = self._parts, {}
             self._count = None
         if "seams" in parts:
-            parts["seams"].gate.tell(Deadline.after(self.clock, LAST_WORDS_S))
+            parts["seams"].gate.leave()
         if "threads" in parts:
             parts["threads"].close()
         if "commons" in parts:

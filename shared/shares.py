@@ -61,8 +61,8 @@ class ShareLedger(Protocol):
         """Nobody may call ``source`` for ``seconds``."""
         ...
 
-    def tell(self, used: Mapping[str, int]) -> None:
-        """So many calls were made by a holder since it last told."""
+    def tell(self, used: Mapping[str, int], holder: str, returned: Sequence[str] = ()) -> None:
+        """So many calls a holder made since it last told; its shares of some it gives back."""
         ...
 
     def usage(self, sources: Sequence[str]) -> Told:
@@ -164,11 +164,22 @@ class ShareGate:
         if not made:
             return
         try:
-            self._ledger.tell(made)
+            self._ledger.tell(made, self.holder)
         except RedisError as exc:
             with self._lock:
                 self._made.update(made)
             log.warning("calls not told", extra={"code": exc.code})
+
+    def leave(self) -> None:
+        """See ``RateGate.leave``."""
+        made, returned = self.told_calls(), self.sources()
+        self.forget()
+        if not made and not returned:
+            return
+        try:
+            self._ledger.tell(made, self.holder, returned)
+        except RedisError as exc:
+            log.warning("shares not given back", extra={"code": exc.code})
 
     def usage(self, sources: Sequence[str]) -> Usage:
         """See ``RateGate.usage``: what was told by all, and what we have not told yet."""

@@ -179,9 +179,10 @@ class UpstashShares:
         """See ``ShareLedger.hold``."""
         self._client.script("hold", {"source": source, "hold_us": round(seconds * MICROS)})
 
-    def tell(self, used: Mapping[str, int]) -> None:
+    def tell(self, used: Mapping[str, int], holder: str, returned: Sequence[str] = ()) -> None:
         """See ``ShareLedger.tell``."""
-        self._client.script("tell", {"used": dict(used)})
+        ask = {"used": dict(used), "holder": holder, "returned": list(returned)}
+        self._client.script("tell", ask)
 
     def usage(self, sources: Sequence[str]) -> Told:
         """See ``ShareLedger.usage``."""

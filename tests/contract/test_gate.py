@@ -180,3 +180,18 @@ def test_what_was_told_is_known_to_all_at_once_and_counted_once() -> None:
     one.acquire(SOURCE, Deadline.after(clock, 60))
     with pytest.raises(QuotaUsedUpError):
         one.acquire(SOURCE, Deadline.after(clock, 60))
+
+
+def test_whoever_leaves_lets_others_have_what_it_held(shares: Harness) -> None:
+    gate = shares.gate
+    assert isinstance(gate, ShareGate)
+    shares.call()
+    assert gate.sources() == [SOURCE]
+    successor = ShareGate(shares.clock, gate._ledger, "b", RATES, {})
+
+    gate.leave()
+    successor.acquire(SOURCE, Deadline.after(shares.clock, 60))
+
+    stripes = successor._shares[SOURCE].grant.stripes
+    assert stripes.count("1") > len(stripes) / 2
+    assert gate.sources() == []

@@ -237,6 +237,9 @@ class SimGate:
     def hold(self, source: str, seconds: float) -> None:
         """Nobody else asks."""
 
+    def leave(self) -> None:
+        """See ``RateGate.leave``: a simulated process only ever dies."""
+
     def tell(self, deadline: Deadline) -> None:
         """Nothing is counted."""
 

@@ -1,2 +1,3 @@
 count_calls(ask.used)
+give_back(ask.holder, ask.returned)
 return cjson.encode({told = true})
