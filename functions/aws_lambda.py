@@ -19,10 +19,10 @@ import msgspec  # noqa: E402
 from mangum import Mangum  # noqa: E402
 
 from functions.api.internal_prices import view_of  # noqa: E402
-from functions.app import create_app  # noqa: E402
+from functions.app import create_app, create_refusing_app  # noqa: E402
 from functions.invocation import deadline_of, run_once, tick  # noqa: E402
 from functions.process import tune  # noqa: E402
-from shared.errors import TallybookError  # noqa: E402
+from shared.errors import ConfigError, TallybookError  # noqa: E402
 from shared.platform import ending_at  # noqa: E402
 from shared.runtime import Runtime  # noqa: E402
 from shared.settings import Settings  # noqa: E402
@@ -116,5 +116,29 @@ def _task(runtime: Runtime, name: str) -> Event:
     raise ValueError(message)
 
 
-handler = make_handler(Runtime.from_settings(Settings.load()))
+def make_refusing_handler(error: ConfigError) -> Callable[[Event, Context], Any]:
+    """The handler of a function that is set up wrongly: every request is told why."""
+    api = Mangum(create_refusing_app(error), lifespan="off", text_mime_types=TEXTS)
+
+    def handle(event: Event, context: Context) -> Any:
+        """Refuse.
+
+        Raises:
+            ConfigError: It is no request: a schedule or a queue tries again, and its log tells.
+        """
+        if "http" in (event.get("requestContext") or {}):
+            return api(event, context)  # type: ignore[arg-type]
+        raise error
+
+    return handle
+
+
+def _made() -> Callable[[Event, Context], Any]:
+    try:
+        return make_handler(Runtime.from_settings(Settings.load()))
+    except ConfigError as exc:
+        return make_refusing_handler(exc)
+
+
+handler = _made()
 tune()

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from functions.aws_lambda import make_handler
+from functions.aws_lambda import make_handler, make_refusing_handler
+from shared.errors import ConfigError
 from shared.runtime import Runtime
 from tests.api.conftest import ADDRESS, make_runtime
 from tests.conftest import Database
@@ -247,3 +248,15 @@ def test_any_other_event_is_refused_by_name(event: Any, runtime: Runtime) -> Non
 def test_an_unknown_task_is_refused_by_name(runtime: Runtime) -> None:
     with pytest.raises(ValueError, match="unknown task 'sweep': tick and prices are known"):
         make_handler(runtime)({"detail": {"task": "sweep"}}, Context())
+
+
+def test_a_function_that_is_set_up_wrongly_says_so_to_every_request() -> None:
+    error = ConfigError("LEASE_S: not a number", fix="Correct or unset LEASE_S.")
+    handle = make_refusing_handler(error)
+
+    answer = handle(request("GET", "/api/health"), Context())
+
+    assert answer["statusCode"] == 503
+    assert "LEASE_S" in json.loads(answer["body"])["detail"]
+    with pytest.raises(ConfigError, match="LEASE_S"):
+        handle({"Records": [message(1)]}, Context())
