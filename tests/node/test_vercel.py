@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ import httpx
 import psycopg
 import pytest
 
+from shared import auth
+from shared.auth import SignedCall
 from shared.emulator.emulator import Emulator
 from shared.emulator.server import serving as serving_provider
 from shared.emulator.server import variables
@@ -149,6 +152,39 @@ def test_a_wallet_is_added_synced_and_read_over_http(
     assert sync["state"] == "up_to_date", sync
     assert len(history["items"]) > 100
     assert balances["items"]
+
+
+def test_work_goes_on_behind_an_early_answer_and_a_signed_call(
+    built: Built, postgres_url: str, world: World
+) -> None:
+    body = {"address": truth.hexed(world.wallets[0]), "chains": [1], "source": "etherscan"}
+    cron = {"authorization": f"Bearer {CRON_SECRET}"}
+
+    with (
+        serving_provider(Emulator(WorldStore(world))) as provider,
+        built.serving(postgres_url, *variables(provider), "RUN_TRIGGER=none") as api,
+    ):
+        wallet = api.post("/api/wallets", json=body).headers["location"]
+        early = api.post("/api/internal/tick?early=true", headers=cron)
+        _until_up_to_date(api, wallet)
+        assert api.post(f"{wallet}/sync").status_code == 202
+        path, sent = "/api/internal/chunk", b'{"id": "1"}'
+        call = SignedCall(int(time.time()), "POST", path, sent)  # noqa: TID251 - its own clock
+        signed = auth.headers(auth.chunk_key(CRON_SECRET), call)
+        accepted = api.post(path, content=sent, headers=signed)
+        _until_up_to_date(api, wallet)
+        replayed = api.post(path, content=sent, headers=signed)
+
+    assert (early.status_code, early.json()["chunks"]) == (202, 0)
+    assert accepted.status_code == 202
+    assert replayed.status_code == 409
+
+
+def _until_up_to_date(api: httpx.Client, wallet: str) -> None:
+    give_up = time.monotonic() + 30
+    while api.get(f"{wallet}/sync").json()["state"] != "up_to_date":
+        assert time.monotonic() < give_up
+        time.sleep(0.1)  # noqa: TID251 - a real process
 
 
 def test_strangers_are_refused_behind_the_platforms_proxy(built: Built, postgres_url: str) -> None:
