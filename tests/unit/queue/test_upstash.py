@@ -1,5 +1,6 @@
 """What a run costs on Upstash: counted calls, and what travels with them."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.clock import Deadline
+from shared.emulator.upstash.server import serving_upstash
 from shared.emulator.world import World, WorldConfig
 from shared.errors import ConfigError, RedisError, RedisUnreachableError
 from shared.heads import Heads
@@ -31,7 +33,7 @@ class Bench:
     """A rig whose runs have their queue, their rates and their heads on one Redis."""
 
     rig: Rig
-    redis: LuaRedis
+    redis: LuaRedis | UpstashClient
     ids: list[int] = field(default_factory=list)
 
     def run(self, box_s: float = 1e6) -> int:
@@ -55,16 +57,35 @@ class Bench:
         return self.rig.emulator.provider.calls["eth_blockNumber"]
 
 
-@pytest.fixture
-def bench(database: Database) -> Bench:
-    clock = database.clock
-    bench = Bench(
-        Rig(database, World(2, WorldConfig(wallets=1, blocks=12)), latency_s=0.0),
-        LuaRedis(lambda: EPOCH_S + clock.monotonic()),
-    )
+def _bench(database: Database, redis: LuaRedis | UpstashClient) -> Bench:
+    rig = Rig(database, World(2, WorldConfig(wallets=1, blocks=12)), latency_s=0.0)
+    bench = Bench(rig, redis)
     bench.join()
     bench.ids = bench.rig.watch()
     return bench
+
+
+@pytest.fixture
+def bench(database: Database) -> Bench:
+    clock = database.clock
+    return _bench(database, LuaRedis(lambda: EPOCH_S + clock.monotonic()))
+
+
+def test_the_service_bills_two_commands_and_one_for_each_further_stream(
+    database: Database, redis_url: str
+) -> None:
+    with serving_upstash(redis_url) as upstash:
+        client = UpstashClient(upstash.url, upstash.token, prefix=f"test{uuid.uuid4().hex}")
+        bench = _bench(database, client)
+        for count, calls in ((1, 2), (3, 4)):
+            woken, bench.ids = bench.ids[:count], bench.ids[count:]
+            wake(bench.rig.database.engine, bench.rig.seams.queue, woken)
+            upstash.reset_counters()
+
+            assert bench.run() == calls
+
+            assert (upstash.counters.calls, upstash.counters.commands) == (calls, calls)
+        client.close()
 
 
 def test_two_calls_for_the_first_stream_and_one_for_each_further(bench: Bench) -> None:
