@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from functions import slots
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 10.0  # a stream that is due again so soon is awaited, not left to the next tick
 START_S = 20.0
+SLOT_S = 1.0
 LAST_S = 0.2  # kept of an invocation for its own end
 
 
@@ -51,8 +53,21 @@ def run_once(runtime: Runtime, deadline: Deadline) -> RunReport:
     Raises:
         TallybookError: The queue or the ledger is out of reach; the next tick starts again.
     """
+    report = _run_in_slot(runtime, deadline)
+    if report is None:
+        # Perhaps only because whoever called us has not given his back yet.
+        with suppress(DeadlineExceededError):
+            runtime.clock.sleep(SLOT_S, deadline)
+        report = _run_in_slot(runtime, deadline) or RunReport(())
+    if report.more:
+        start_runs(runtime, 1)
+    return report
+
+
+def _run_in_slot(runtime: Runtime, deadline: Deadline) -> RunReport | None:
+    """What a run did; None when no slot was free. It is free again before anybody is called."""
     with slots.one_of(runtime.seams.unit, runtime.settings.max_runs, deadline) as slot:
-        return _run(runtime, deadline) if slot else RunReport(())
+        return _run(runtime, deadline) if slot else None
 
 
 def _run(runtime: Runtime, deadline: Deadline) -> RunReport:
@@ -63,8 +78,6 @@ def _run(runtime: Runtime, deadline: Deadline) -> RunReport:
         except DeadlineExceededError:
             break
         report = runtime.sync.run(deadline)
-    if report.more:
-        start_runs(runtime, 1)
     return report
 
 
@@ -75,7 +88,7 @@ def tick(runtime: Runtime, deadline: Deadline) -> TickReport:
 
 def worked(runtime: Runtime, due: int, deadline: Deadline) -> TickReport:
     """What a tick does with so many streams that it has woken."""
-    runtime.sync.tend()
+    unattended(runtime.sync.tend)
     if not due:
         return TickReport(0, 0, 0, more=False)
     started = start_runs(runtime, _free_runs(runtime, due) - 1)

@@ -33,9 +33,13 @@ class Switchboard:
         self._row: SwitchRow | None = None
         self._said: str | None = None
 
-    def objection(self) -> str | None:
-        """Why this process must not work now; None when it may."""
-        why = objection_to(self._looked_up(), self.kind)
+    def objection(self, *, to_work: bool = False) -> str | None:
+        """Why this process must not work now; None when it may.
+
+        ``to_work``: it is about to. Whoever works first names the queue, so that no second one is
+        ever worked; who only looks, or pushes, names nothing.
+        """
+        why = objection_to(self._looked_up(to_work=to_work), self.kind)
         if why != self._said:
             log.warning("not working: %s" if why else "working again%s", why or "")
             self._said = why
@@ -46,16 +50,18 @@ class Switchboard:
         row = self._looked_up()
         return row is None or row.queue == self.kind
 
-    def _looked_up(self) -> SwitchRow | None:
+    def _looked_up(self, *, to_work: bool = False) -> SwitchRow | None:
         with self._lock:
             now = self._clock.monotonic()
-            if self._read_at is None or now - self._read_at >= LOOK_AGAIN_S:
-                self._row = self._unit.run("switch", self._read)
+            is_old = self._read_at is None or now - self._read_at >= LOOK_AGAIN_S
+            if is_old or (to_work and self._row is None):
+                read = self._named if to_work else switch.read
+                self._row = self._unit.run("switch", read)
                 self._read_at = now
             return self._row
 
-    def _read(self, connection: Connection) -> SwitchRow | None:
-        """The row; whoever works first names the queue, so that no second one is ever worked."""
+    def _named(self, connection: Connection) -> SwitchRow | None:
+        """The row, made where there is none."""
         found = switch.read(connection)
         if found is None:
             switch.first(connection, self.kind)
@@ -99,7 +105,7 @@ class SwitchedQueue:
 
     def claim(self, lease_s: float) -> Claim | None:
         """See ``Queue.claim``."""
-        return None if self._board.objection() else self._inner.claim(lease_s)
+        return None if self._board.objection(to_work=True) else self._inner.claim(lease_s)
 
     def finish(
         self,
@@ -110,6 +116,7 @@ class SwitchedQueue:
         claim_next_s: float | None = None,
     ) -> Claim | None:
         """See ``Queue.finish``."""
-        if claim_next_s is not None and self._board.objection():
+        if claim_next_s is not None and self._board.objection(to_work=True):
             claim_next_s = None
-        return self._inner.finish(claim, outcome, then=then, claim_next_s=claim_next_s)
+        kept = then if self._board.is_active() else ()
+        return self._inner.finish(claim, outcome, then=kept, claim_next_s=claim_next_s)
