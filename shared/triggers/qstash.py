@@ -7,7 +7,6 @@ from shared.clock import Deadline
 from shared.triggers.base import Caller, RunCall
 from shared.triggers.posting import Poster
 
-DEFAULT_URL = "https://qstash.upstash.io"
 # A run may come twice, and one repetition, 12 s later, gets it over a deployment that was not up.
 # The plan's most, which is the default, would knock for hours; the next tick is nearer.
 # https://upstash.com/docs/qstash/features/retry (read 2026-11-25)
